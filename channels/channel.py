@@ -1,0 +1,261 @@
+"""The contract between Acuse and a channel: every channel can send; it either listens or is called.
+
+What a channel can *show* is data (`Features`), so that nobody ever asks which channel it is.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+Cursor = Mapping[str, Any]
+"""Where a listener stands (Telegram: `offset`; IMAP: mailbox, UIDVALIDITY, UID). JSON values only."""
+
+
+class ChannelError(Exception):
+    """Something between us and a provider; its subclasses are named by what must be done."""
+
+
+class Forged(ChannelError):
+    """The call was not signed by the provider. Answered with 403."""
+
+
+class Malformed(ChannelError):
+    """The provider could not have sent this. Answered with 400."""
+
+
+class Unsupported(ChannelError):
+    """The provider sent a kind of message that we do not read. Answered with 200."""
+
+
+class Undeliverable(ChannelError):
+    """This message will never arrive: the person left, blocked us, or the address is wrong. Not retried."""
+
+
+class Unavailable(ChannelError):
+    """The provider is down or busy. Retried after `retry_after` if it says so, else by back-off."""
+
+    def __init__(self, reason: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address on one of our accounts: `account` is the name in config.yaml, `value` the provider's opaque id."""
+
+    account: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What a channel can show and promise."""
+
+    buttons: int = 0  # how many can stand under a message; 0: choices are numbered in the text
+    text_limit: int = 4096  # characters of one message
+    files: bool = True  # can carry files from us
+    subject: bool = False  # has a subject line
+    threads: bool = False  # one conversation per thread, not one per sender
+    may_write_first: bool = True
+    free_text_window: timedelta | None = None  # after their last message; None: no limit
+    burst: timedelta = timedelta(seconds=3)  # silence to wait for before the Answer
+    late_ack: timedelta | None = None  # the Ack leaves only if no Answer has left by then; None: at once
+    receipts: bool = False  # the provider tells when a message was delivered
+    repeat_uncertain: bool = True  # after a crash in mid-send: send receipts and answers again
+    verified: bool = True  # the provider vouches for the sender's address (an e-mail's From does not)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """A file that came with a message: its bytes if they came along, else a reference for `fetch`."""
+
+    name: str | None = None
+    declared_type: str | None = None  # what the sender says; never believed
+    size: int | None = None
+    content: bytes | None = None
+    ref: str | None = None
+    inline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inbound:
+    """A message from a person (or from a machine that writes like one)."""
+
+    key: str  # the provider's id: unique in the account, decides what is a duplicate
+    sender: Address
+    text: str
+    sent_at: datetime  # by the provider's clock, aware
+    name: str | None = None
+    media: tuple[Media, ...] = ()
+    pressed: str | None = None  # payload of the button that was pressed
+    start: str | None = None  # payload of a deep link ("/start …")
+    thread: str | None = None  # only where Features.threads: the root of the thread
+    replies_to: tuple[str, ...] = ()  # provider ids that it answers, nearest first
+    tokens: tuple[str, ...] = ()  # case codes or reply tokens found in addresses or the subject
+    subject: str | None = None
+    language: str | None = None  # what the provider says of the person's language
+    machine: str | None = None  # why this is machine mail; it is stored and never answered
+    authentic: bool = True  # False: the sender's address is not proved
+    raw: bytes | None = None  # the original, where keeping it matters (mail)
+    provider_id: str | None = None  # the provider's id of this message, where it differs from `key`
+    extra: Mapping[str, Any] = field(default_factory=dict)  # what `settle` needs later
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited:
+    """A person changed a message: a revision is kept beside the first version."""
+
+    key: str  # of this edit
+    original: str  # provider_id of the message
+    sender: Address
+    text: str
+    sent_at: datetime
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryReport:
+    """What became of a message of ours: delivered, read or failed."""
+
+    account: str
+    provider_id: str
+    state: str  # sent | delivered | read | failed
+    at: datetime
+    reason: str | None = None
+    permanent: bool = True
+    recipient: str | None = None
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocked:
+    """The person blocked us (or let us in again): the contact point can (or can again) be written to."""
+
+    address: Address
+    blocked: bool
+    at: datetime
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ignored:
+    """Something that we do not read; it only moves the cursor on."""
+
+    why: str
+    cursor: Cursor | None = None
+
+
+Arrival = Inbound | Edited | DeliveryReport | Blocked | Ignored
+
+
+@dataclass(frozen=True)
+class Button:
+    """A choice under a message; `payload` is opaque and at most 64 bytes."""
+
+    label: str
+    payload: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that we send."""
+
+    name: str
+    type: str
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outbound:
+    """One message to one person, already fitted to the channel's features."""
+
+    key: str  # ours, the same on every attempt
+    to: Address
+    text: str
+    buttons: tuple[Button, ...] = ()
+    files: tuple[File, ...] = ()
+    subject: str | None = None
+    replies_to: tuple[str, ...] = ()  # provider ids of the thread, oldest first
+    automatic: str | None = "auto-generated"  # mail: Auto-Submitted; None when a person wrote it
+    code: str | None = None  # the case, for subject token and reply address
+    language: str = "es"
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a live check of a channel found, with the remedy when something is wrong."""
+
+    ok: bool
+    detail: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A web call without any framework: the body is raw, the names of headers are lower case."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@runtime_checkable
+class Channel(Protocol):
+    """Every channel can send."""
+
+    name: str
+    features: Features
+
+    async def send(self, message: Outbound) -> str:
+        """Hand the message to the provider and return the provider's id for it.
+
+        Raises Undeliverable or Unavailable.
+        """
+
+    async def check(self) -> Health:
+        """Ask the provider whether we are welcome. Never raises."""
+
+    async def close(self) -> None:
+        """Give connections back."""
+
+
+@runtime_checkable
+class Listener(Channel, Protocol):
+    """IMAP, Telegram polling, Slack socket mode."""
+
+    def listen(self, since: Cursor | None) -> AsyncIterator[Arrival]:
+        """Yield what arrives. Asking for the next item means that the last one is committed: confirm it then.
+
+        Raises Unavailable when the connection is lost; the caller starts again with the saved cursor.
+        """
+
+
+@runtime_checkable
+class Webhook(Channel, Protocol):
+    """Channels that are called by their provider."""
+
+    def read(self, request: Request) -> list[Arrival]:
+        """Check the call and translate it. Pure: no network, no database.
+
+        Raises Forged, Malformed or Unsupported.
+        """
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """A channel whose media are fetched after the message is stored."""
+
+    def fetch(self, media: Media) -> AsyncIterator[bytes]:
+        """Stream the file. Raises Undeliverable when it is gone or too large, Unavailable when it may work later."""
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """A channel where a pressed button wants an answer after the commit."""
+
+    async def settle(self, inbound: Inbound) -> None:
+        """Take the waiting sign from the button and the buttons from the message. Failure is harmless."""
