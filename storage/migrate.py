@@ -1,0 +1,53 @@
+"""Bring the database up to date: Alembic revisions under an advisory lock, so that two starts at once do it once."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
+
+LOCK = 0x41435553  # "ACUS"
+_HERE = Path(__file__).parent / "migrations"
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same address with the driver that we use."""
+    for scheme in ("postgresql://", "postgres://"):
+        if url.startswith(scheme):
+            return "postgresql+psycopg://" + url.removeprefix(scheme)
+    return url
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    # a blank or a percent sign in the path must not be read as an interpolation
+    config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["connection"] = connection
+    return config
+
+
+def pending(url: str) -> bool:
+    """Whether the database is behind this program (a new one is not: it has nothing to lose)."""
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+                return False
+            current = connection.scalar(text("SELECT version_num FROM alembic_version"))
+            return bool(current != ScriptDirectory.from_config(_config(connection)).get_current_head())
+    finally:
+        engine.dispose()
+
+
+def upgrade(url: str) -> None:
+    """Apply what is missing. Waits while another process does the same."""
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+            command.upgrade(_config(connection), "head")
+    finally:
+        engine.dispose()
