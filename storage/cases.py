@@ -1,0 +1,124 @@
+"""Cases and their append-only history, each event chained to the one before by its hash."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+
+from storage.scope import Scope
+from storage.tables import Case, CaseEvent, CaseMessage, Label
+
+GENESIS = "0" * 64
+
+
+class BrokenChain(Exception):
+    """The history of a case was changed behind our back."""
+
+
+class Cases:
+    """Open, find and change cases; nothing changes without an event."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def get(self, case_id: UUID, *, lock: bool = False) -> Case | None:
+        """One case."""
+        query = select(Case).where(Case.id == case_id)
+        if lock:
+            query = query.with_for_update().execution_options(populate_existing=True)
+        return (await self._scope.session.exec(query)).first()
+
+    async def by_code(self, code: str) -> Case | None:
+        """The case with this code in its canonical form."""
+        return (await self._scope.session.exec(select(Case).where(Case.code == code))).first()
+
+    async def of_person(self, person_id: UUID, limit: int = 20) -> list[Case]:
+        """A person's cases, newest first."""
+        query = select(Case).where(Case.person_id == person_id).order_by(col(Case.opened_at).desc()).limit(limit)
+        return list((await self._scope.session.exec(query)).all())
+
+    async def open(self, *, code: str, person_id: UUID, account: str, type: str, **values: Any) -> Case | None:
+        """Open a case. None: the code is taken; choose another."""
+        now = self._scope.now()
+        case = Case(
+            id=self._scope.ids(),
+            code=code,
+            person_id=person_id,
+            account=account,
+            type=type,
+            opened_at=now,
+            updated_at=now,
+            **values,
+        )
+        row = case.model_dump(exclude={"search"})
+        taken = insert(Case).values(**row).on_conflict_do_nothing(index_elements=["code"]).returning(col(Case.id))
+        if (await self._scope.session.exec(taken)).first() is None:
+            return None
+        return await self.get(case.id)
+
+    async def add_event(self, case: Case, *, actor: str, kind: str, data: dict[str, Any] | None = None) -> CaseEvent:
+        """Append to the history of a (locked) case."""
+        last = (
+            await self._scope.session.exec(
+                select(CaseEvent.hash).where(CaseEvent.case_id == case.id, CaseEvent.number == case.last_event)
+            )
+        ).first()
+        case.last_event += 1
+        case.updated_at = self._scope.now()
+        event = CaseEvent(
+            id=self._scope.ids(),
+            case_id=case.id,
+            number=case.last_event,
+            at=self._scope.now(),
+            actor=actor,
+            kind=kind,
+            data=data or {},
+            previous=last or GENESIS,
+            hash="",
+        )
+        event.hash = digest(event)
+        self._scope.session.add(event)
+        await self._scope.session.flush()
+        return event
+
+    async def events(self, case_id: UUID) -> list[CaseEvent]:
+        """The history, oldest first."""
+        query = select(CaseEvent).where(CaseEvent.case_id == case_id).order_by(col(CaseEvent.number))
+        return list((await self._scope.session.exec(query)).all())
+
+    async def verify(self, case_id: UUID) -> int:
+        """Check the chain and return its length. Raises BrokenChain with the first number that does not fit."""
+        previous, count = GENESIS, 0
+        for count, event in enumerate(await self.events(case_id), start=1):
+            if event.number != count or event.previous != previous or event.hash != digest(event):
+                raise BrokenChain(f"event {event.number} of the case does not fit its chain")
+            previous = event.hash
+        return count
+
+    async def link(self, case_id: UUID, entries: Sequence[UUID]) -> None:
+        """Say that messages or outgoing rows belong to a case."""
+        if entries:
+            rows = [{"case_id": case_id, "entry_id": entry} for entry in entries]
+            await self._scope.session.exec(insert(CaseMessage).values(rows).on_conflict_do_nothing())
+
+    def label(self, **values: Any) -> None:
+        """Keep an agent's correction as an example to learn from."""
+        self._scope.session.add(Label(id=self._scope.ids(), at=self._scope.now(), **values))
+
+
+def digest(event: CaseEvent) -> str:
+    """SHA-256 over all that an event says and over the hash before it."""
+    said = [
+        event.previous,
+        str(event.case_id),
+        event.number,
+        event.at.astimezone(tz=None).timestamp(),
+        event.actor,
+        event.kind,
+        event.data,
+    ]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""Conversations: the row that locks all that happens in one thread with one person."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, or_, select, text, update
+
+from storage.scope import Scope
+from storage.tables import ContactPoint, Conversation
+
+
+class Conversations:
+    """Open, lock and find conversations."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def get(self, conversation_id: UUID) -> Conversation | None:
+        """The conversation as it stands, without a lock."""
+        return await self._scope.session.get(Conversation, conversation_id)
+
+    async def locked(self, conversation_id: UUID) -> Conversation | None:
+        """The conversation, and nobody else writes in it until this transaction ends."""
+        query = (
+            select(Conversation)
+            .where(Conversation.id == conversation_id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        return (await self._scope.session.exec(query)).first()
+
+    async def of(self, contact: ContactPoint, thread_key: str = "") -> Conversation:
+        """The open conversation of this address (and thread), locked; made if there is none."""
+        open_one = (
+            select(Conversation)
+            .where(
+                Conversation.contact_point_id == contact.id,
+                Conversation.thread_key == thread_key,
+                col(Conversation.closed_at).is_(None),
+            )
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        found = (await self._scope.session.exec(open_one)).first()
+        if found is not None:
+            return found
+        now = self._scope.now()
+        fresh = insert(Conversation).values(
+            id=self._scope.ids(),
+            person_id=contact.person_id,
+            contact_point_id=contact.id,
+            account=contact.account,
+            thread_key=thread_key,
+            speaker="bot",
+            state={},
+            last_number=0,
+            urgent=False,
+            last_at=now,
+            created_at=now,
+        )
+        await self._scope.session.exec(
+            fresh.on_conflict_do_nothing(
+                index_elements=["contact_point_id", "thread_key"], index_where=text("closed_at IS NULL")
+            )
+        )
+        return (await self._scope.session.exec(open_one)).one()
+
+    async def of_case(self, case_id: UUID, *, lock: bool = False) -> list[Conversation]:
+        """All conversations in which this case is talked of, oldest first."""
+        query = (
+            select(Conversation).where(Conversation.case_id == case_id).order_by(col(Conversation.id))
+        )  # one order for everybody, so that two transactions never wait for each other
+        if lock:
+            query = query.with_for_update().execution_options(populate_existing=True)
+        return list((await self._scope.session.exec(query)).all())
+
+    async def latest_of_contact(self, contact_id: UUID) -> Conversation | None:
+        """The newest open conversation of an address."""
+        query = (
+            select(Conversation)
+            .where(Conversation.contact_point_id == contact_id, col(Conversation.closed_at).is_(None))
+            .order_by(col(Conversation.last_at).desc())
+            .limit(1)
+        )
+        return (await self._scope.session.exec(query)).first()
+
+    async def burst_is_over(self, limit: int = 200) -> Sequence[UUID]:
+        """Take the conversations whose burst window has ended; each is given out once."""
+        due = (
+            select(Conversation.id)
+            .where(col(Conversation.answer_after) <= self._scope.now())
+            .order_by(col(Conversation.answer_after))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        taken = (
+            update(Conversation)
+            .where(col(Conversation.id).in_(due))
+            .values(answer_after=None)
+            .returning(col(Conversation.id))
+            .execution_options(synchronize_session=False)
+        )
+        return [row[0] for row in (await self._scope.session.exec(taken)).all()]
+
+    async def to_alert(self, repeat: timedelta, limit: int = 20) -> list[Conversation]:
+        """Flagged conversations that nobody took and nobody was told of lately; marked as told."""
+        now: datetime = self._scope.now()
+        query = (
+            select(Conversation)
+            .where(
+                col(Conversation.flagged_at).is_not(None),
+                Conversation.speaker == "bot",
+                or_(col(Conversation.alerted_at).is_(None), col(Conversation.alerted_at) < now - repeat),
+            )
+            .order_by(col(Conversation.flagged_at))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = list((await self._scope.session.exec(query)).all())
+        for conversation in found:
+            conversation.alerted_at = now
+        return found

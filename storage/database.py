@@ -1,0 +1,40 @@
+"""The door to the database: one transaction at a time, kept whole or not at all."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.ids import Ids
+from storage.migrate import sqlalchemy_url
+from storage.scope import Scope
+from storage.transaction import Transaction
+
+
+class Database:
+    """A pool of connections. `url` is postgresql://…"""
+
+    def __init__(self, url: str, *, now: Callable[[], datetime], ids: Ids, pool_size: int = 10) -> None:
+        self.url = url
+        self._now = now
+        self._ids = ids
+        self._engine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_pre_ping=True,  # after the database was away, the first query must not fail
+            pool_timeout=10,
+            connect_args={"connect_timeout": 10, "application_name": "acuse"},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commits when the block ends, rolls back when it raises."""
+        async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+            yield Transaction(Scope(session, self._now, self._ids))
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self._engine.dispose()

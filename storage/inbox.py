@@ -1,0 +1,225 @@
+"""What the console lists and shows: one query for a page of the queue, keyset paging, never an offset."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from storage.folding import fold
+from storage.scope import Scope
+from storage.tables import CaseEvent, Message, Note, Outgoing
+
+_ROW = """
+SELECT c.id, c.account, c.speaker, c.flagged_at, c.flag_reason, c.urgent, c.last_at, c.created_at, c.case_id,
+       c.person_id, c.human_asked_at, p.name, cp.address, k.code, k.type, k.second_type, k.doubt, k.severity,
+       k.status, k.due, k.due_kind, k.opened_at, k.closed_at AS case_closed_at, k.assigned_to, k.solved_by,
+       last.text AS last_text, last.author AS last_author, last.number AS last_number
+  FROM conversations c
+  JOIN people p ON p.id = c.person_id
+  JOIN contact_points cp ON cp.id = c.contact_point_id
+  LEFT JOIN cases k ON k.id = c.case_id
+  LEFT JOIN LATERAL (
+       SELECT * FROM (
+         (SELECT left(m.text, 200) AS text, 'person' AS author, m.number FROM messages m
+           WHERE m.conversation_id = c.id AND m.kind <> 'internal' ORDER BY m.number DESC LIMIT 1)
+         UNION ALL
+         (SELECT left(o.text, 200), o.author, o.number FROM outgoing o
+           WHERE o.conversation_id = c.id AND o.state <> 'withdrawn' ORDER BY o.number DESC LIMIT 1)
+       ) both_sides ORDER BY number DESC LIMIT 1
+  ) last ON true
+"""
+
+_VIEWS = {
+    # what waits for a person: the most urgent first, then who has waited longest
+    "flagged": "c.flagged_at IS NOT NULL AND c.speaker = 'bot' AND c.closed_at IS NULL",
+    "mine": "c.closed_at IS NULL AND (c.speaker = :me OR k.assigned_to = :agent) AND k.closed_at IS NULL",
+    "open": "c.closed_at IS NULL AND k.id IS NOT NULL AND k.closed_at IS NULL",
+    "all": "true",
+    "overdue": "k.closed_at IS NULL AND k.due < :today",
+}
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """One line of the queue."""
+
+    id: UUID
+    account: str
+    speaker: str
+    flagged_at: datetime | None
+    flag_reason: str | None
+    urgent: bool
+    last_at: datetime
+    created_at: datetime
+    case_id: UUID | None
+    person_id: UUID
+    human_asked_at: datetime | None
+    name: str | None
+    address: str
+    code: str | None
+    type: str | None
+    second_type: str | None
+    doubt: bool | None
+    severity: str | None
+    status: str | None
+    due: date | None
+    due_kind: str | None
+    opened_at: datetime | None
+    case_closed_at: datetime | None
+    assigned_to: UUID | None
+    solved_by: str | None
+    last_text: str | None
+    last_author: str | None
+    last_number: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which cases a list shows; empty fields do not filter."""
+
+    account: str | None = None
+    type: str | None = None
+    severity: str | None = None
+    status: str | None = None
+    opened_from: datetime | None = None
+    opened_to: datetime | None = None
+    received_from: datetime | None = None
+    received_to: datetime | None = None
+
+    def conditions(self) -> tuple[list[str], dict[str, Any]]:
+        """SQL conditions and their values."""
+        found: list[str] = []
+        values: dict[str, Any] = {}
+        for name, column in (("type", "k.type"), ("severity", "k.severity"), ("status", "k.status")):
+            if (value := getattr(self, name)) is not None:
+                found.append(f"{column} = :{name}")
+                values[name] = value
+        if self.account is not None:
+            found.append("c.account = :account")
+            values["account"] = self.account
+        if self.opened_from is not None:
+            found.append("k.opened_at >= :opened_from")
+            values["opened_from"] = self.opened_from
+        if self.opened_to is not None:
+            found.append("k.opened_at < :opened_to")
+            values["opened_to"] = self.opened_to
+        if self.received_from is not None and self.received_to is not None:
+            found.append(
+                "EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.kind = 'person'"
+                " AND m.received_at >= :received_from AND m.received_at < :received_to)"
+            )
+            values |= {"received_from": self.received_from, "received_to": self.received_to}
+        return found, values
+
+
+class Inbox:
+    """The lists of the console."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def _rows(self, query: str, values: dict[str, Any]) -> list[QueueRow]:
+        connection = await self._scope.session.connection()
+        found = await connection.execute(text(query), values)
+        return [QueueRow(**row._mapping) for row in found]
+
+    async def queue(
+        self,
+        view: str,
+        agent_id: UUID,
+        *,
+        today: date,
+        before: tuple[datetime, UUID] | None = None,
+        only: Filter | None = None,
+        limit: int = 50,
+    ) -> list[QueueRow]:
+        """One page of a view. `before` is the (last_at, id) of the last row of the page above."""
+        conditions, values = (only or Filter()).conditions()
+        conditions.append(f"({_VIEWS[view]})")
+        values |= {"me": f"agent:{agent_id}", "agent": agent_id, "today": today, "limit": limit}
+        if view == "flagged":
+            order = "c.urgent DESC, c.flagged_at, c.id"
+        else:
+            order = "c.last_at DESC, c.id DESC"
+            if before is not None:
+                conditions.append("(c.last_at, c.id) < (:before_at, :before_id)")
+                values |= {"before_at": before[0], "before_id": before[1]}
+        return await self._rows(f"{_ROW} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit", values)
+
+    async def row(self, conversation_id: UUID) -> QueueRow | None:
+        """One conversation, as the queue shows it."""
+        rows = await self._rows(f"{_ROW} WHERE c.id = :id", {"id": conversation_id})
+        return rows[0] if rows else None
+
+    async def counts(self, agent_id: UUID, today: date) -> dict[str, int]:
+        """How many each view holds."""
+        one_each = ", ".join(
+            f"count(*) FILTER (WHERE {condition}) AS {view}" for view, condition in _VIEWS.items() if view != "all"
+        )
+        query = (
+            f"SELECT {one_each} FROM conversations c LEFT JOIN cases k ON k.id = c.case_id"
+            " WHERE c.closed_at IS NULL AND (c.flagged_at IS NOT NULL OR k.closed_at IS NULL)"
+        )
+        connection = await self._scope.session.connection()
+        values = {"me": f"agent:{agent_id}", "agent": agent_id, "today": today}
+        return dict((await connection.execute(text(query), values)).one()._mapping)
+
+    async def search(self, words: str, code: str | None, limit: int = 30) -> list[QueueRow]:
+        """Conversations by the code of their case, else by the person's name, address or any word that was written."""
+        if code is not None:
+            return await self._rows(f"{_ROW} WHERE k.code = :code ORDER BY c.last_at DESC", {"code": code})
+        terms = [term for term in fold(words).replace(":", " ").replace("'", " ").split() if term]
+        if not terms:
+            return []
+        query = " & ".join("'" + term.replace("\\", "") + "':*" for term in terms)
+        found = f"""
+        WITH query AS (SELECT to_tsquery('simple', :query) AS q),
+        hits AS (
+          (SELECT c.id FROM people p JOIN conversations c ON c.person_id = p.id, query
+            WHERE p.search @@ q LIMIT 200)
+          UNION
+          (SELECT m.conversation_id FROM messages m, query WHERE m.search @@ q LIMIT 500)
+          UNION
+          (SELECT c.id FROM contact_points cp JOIN conversations c ON c.contact_point_id = cp.id
+            WHERE cp.address = :address LIMIT 50)
+        )
+        {_ROW} JOIN hits ON hits.id = c.id ORDER BY c.last_at DESC, c.id DESC LIMIT :limit
+        """  # noqa: S608  only constants of this file are put together
+        return await self._rows(found, {"query": query, "address": words.strip().lower(), "limit": limit})
+
+    async def said(
+        self, conversation_id: UUID, limit: int = 300
+    ) -> tuple[Sequence[Message], Sequence[Outgoing], Sequence[Note]]:
+        """Everything that was said in a conversation: the newest `limit` of each voice, in order."""
+        session = self._scope.session
+        messages = (
+            select(Message)
+            .where(Message.conversation_id == conversation_id, Message.kind != "internal")
+            .order_by(col(Message.number).desc())
+            .limit(limit)
+        )
+        outgoing = (
+            select(Outgoing)
+            .where(Outgoing.conversation_id == conversation_id)
+            .order_by(col(Outgoing.number).desc())
+            .limit(limit)
+        )
+        notes = (
+            select(Note).where(Note.conversation_id == conversation_id).order_by(col(Note.number).desc()).limit(limit)
+        )
+        return (
+            (await session.exec(messages)).all()[::-1],
+            (await session.exec(outgoing)).all()[::-1],
+            (await session.exec(notes)).all()[::-1],
+        )
+
+    async def case_events(self, case_id: UUID, limit: int = 200) -> Sequence[CaseEvent]:
+        """The newest events of a case, oldest first."""
+        query = (
+            select(CaseEvent).where(CaseEvent.case_id == case_id).order_by(col(CaseEvent.number).desc()).limit(limit)
+        )
+        return (await self._scope.session.exec(query)).all()[::-1]

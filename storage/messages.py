@@ -1,0 +1,154 @@
+"""What arrived, each thing once, in the order of its conversation."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, func, select, update
+
+from storage.folding import fold
+from storage.scope import Scope
+from storage.tables import Attachment, Conversation, Message
+
+
+class Messages:
+    """Keep messages and hand out those that wait for an answer."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def receive(self, conversation: Conversation, *, provider_key: str, **values: Any) -> Message | None:
+        """Keep a message under the next number of its (locked) conversation.
+
+        None: the unique key says that we have it already; nothing was changed.
+        """
+        now = self._scope.now()
+        row: dict[str, Any] = {
+            "id": self._scope.ids(),
+            "conversation_id": conversation.id,
+            "number": conversation.last_number + 1,
+            "account": conversation.account,
+            "provider_key": provider_key,
+            "kind": "person",
+            "text": "",
+            "event": {},
+            "extra": {},
+            "authentic": True,
+            "understanding": {},
+            "revisions": [],
+            "received_at": now,
+            "sent_at": now,
+        } | values
+        row["text"] = row["text"].replace("\x00", "")  # PostgreSQL's text cannot hold it
+        row["folded"] = fold(row["text"])[:50_000]  # a tsvector is limited; the text itself is kept whole
+        query = insert(Message).values(**row).on_conflict_do_nothing(constraint="messages_once")
+        if (await self._scope.session.exec(query.returning(col(Message.id)))).first() is None:
+            return None
+        conversation.last_number += 1
+        conversation.last_at = now
+        return Message(**row)
+
+    async def waiting(self, conversation_id: UUID, limit: int = 50) -> list[Message]:
+        """What has no Answer yet, in order."""
+        query = (
+            select(Message)
+            .where(Message.conversation_id == conversation_id, col(Message.handled_at).is_(None))
+            .order_by(col(Message.number))
+            .limit(limit)
+        )
+        return list((await self._scope.session.exec(query)).all())
+
+    async def handled(self, understood: dict[UUID, dict[str, Any]]) -> int:
+        """Tick off messages with what was understood of them; returns how many still waited."""
+        count = 0
+        for message_id, understanding in understood.items():
+            query = (
+                update(Message)
+                .where(col(Message.id) == message_id, col(Message.handled_at).is_(None))
+                .values(handled_at=self._scope.now(), understanding=understanding)
+                .execution_options(synchronize_session=False)
+            )
+            count += (await self._scope.session.exec(query)).rowcount
+        return count
+
+    async def forgotten(self, older_than: timedelta, limit: int = 200) -> Sequence[UUID]:
+        """Conversations with messages that have waited too long: their wake-up may have been lost."""
+        query = (
+            select(Message.conversation_id)
+            .join(Conversation, col(Conversation.id) == col(Message.conversation_id))
+            .where(
+                col(Message.handled_at).is_(None),
+                col(Message.received_at) < self._scope.now() - older_than,
+                col(Conversation.answer_after).is_(None),
+            )
+            .distinct()
+            .limit(limit)
+        )
+        return (await self._scope.session.exec(query)).all()
+
+    async def by_provider_id(self, account: str, provider_id: str) -> Message | None:
+        """The message that the provider calls by this id."""
+        query = select(Message).where(Message.account == account, Message.provider_id == provider_id)
+        return (await self._scope.session.exec(query)).first()
+
+    async def by_thread(self, account: str, provider_ids: Sequence[str]) -> Message | None:
+        """The newest message among these ids: the thread that a mail belongs to."""
+        if not provider_ids:
+            return None
+        query = (
+            select(Message)
+            .where(Message.account == account, col(Message.provider_id).in_(provider_ids))
+            .order_by(col(Message.received_at).desc())
+            .limit(1)
+        )
+        return (await self._scope.session.exec(query)).first()
+
+    async def recent_ids(self, conversation_id: UUID, limit: int = 21) -> list[str]:
+        """Provider ids of the conversation's messages, oldest first (mail: References)."""
+        query = (
+            select(Message.provider_id)
+            .where(Message.conversation_id == conversation_id, col(Message.provider_id).is_not(None))
+            .order_by(col(Message.number).desc())
+            .limit(limit)
+        )
+        return [one for one in reversed((await self._scope.session.exec(query)).all()) if one]
+
+    async def count_since(self, account: str, since: datetime) -> int:
+        """How many messages of people arrived on an account."""
+        query = select(func.count()).where(Message.account == account, col(Message.received_at) >= since)
+        return (await self._scope.session.exec(query)).one()
+
+    def attach(self, **values: Any) -> Attachment:
+        """Keep the row of a file."""
+        row = Attachment(id=self._scope.ids(), created_at=self._scope.now(), **values)
+        self._scope.session.add(row)
+        return row
+
+    async def attachments(self, message_ids: Sequence[UUID]) -> list[Attachment]:
+        """The files that came with these messages."""
+        query = select(Attachment).where(col(Attachment.message_id).in_(message_ids)).order_by(col(Attachment.id))
+        return list((await self._scope.session.exec(query)).all())
+
+    async def attachment(self, attachment_id: UUID) -> Attachment | None:
+        """One file's row."""
+        return await self._scope.session.get(Attachment, attachment_id)
+
+    async def files_to_fetch(self, limit: int = 20) -> list[tuple[Attachment, str]]:
+        """Files that are still at the provider, with their account; locked, so that one worker fetches each."""
+        query = (
+            select(Attachment, Message.account)
+            .join(Message, col(Message.id) == col(Attachment.message_id))
+            .where(Attachment.state == "waiting")
+            .order_by(col(Attachment.created_at))
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=Attachment)
+        )
+        return [(row[0], row[1]) for row in (await self._scope.session.exec(query)).all()]
+
+    async def known_files(self) -> set[str]:
+        """Hashes of all files and raw mails that some row speaks of."""
+        files = (await self._scope.session.exec(select(Attachment.sha256).distinct())).all()
+        raws = (await self._scope.session.exec(select(Message.raw_sha256).distinct())).all()
+        return {one for one in (*files, *raws) if one}

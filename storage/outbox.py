@@ -1,0 +1,217 @@
+"""What leaves: one row for each message to a person, and everything that became known of it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, or_, select, update
+
+from storage.scope import Scope
+from storage.tables import Attachment, Conversation, Delivery, Outgoing
+
+RANK = {"queued": 0, "sending": 1, "uncertain": 2, "sent": 3, "delivered": 4, "read": 5}
+"""A delivery never goes back (A0-4); `failed` and `withdrawn` are decided beside this order."""
+
+
+class Outbox:
+    """Queue, take and settle outgoing rows."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def queue(self, conversation: Conversation, *, address: str, author: str, kind: str, **values: Any) -> Outgoing:
+        """Write a row under the next number of its (locked) conversation."""
+        now = self._scope.now()
+        conversation.last_number += 1
+        conversation.last_at = now
+        row = Outgoing(
+            id=self._scope.ids(),
+            conversation_id=conversation.id,
+            number=conversation.last_number,
+            account=values.pop("account", conversation.account),
+            address=address,
+            author=author,
+            kind=kind,
+            not_before=values.pop("not_before", now),
+            created_at=now,
+            **values,
+        )
+        self._scope.session.add(row)
+        return row
+
+    async def get(self, outgoing_id: UUID, *, lock: bool = False) -> Outgoing | None:
+        """One row."""
+        query = select(Outgoing).where(Outgoing.id == outgoing_id)
+        if lock:
+            query = query.with_for_update().execution_options(populate_existing=True)
+        return (await self._scope.session.exec(query)).first()
+
+    async def waiting(self, conversation_id: UUID, limit: int = 20) -> list[Outgoing]:
+        """Rows of a (locked) conversation that have not left, in their order."""
+        query = (
+            select(Outgoing)
+            .where(Outgoing.conversation_id == conversation_id, col(Outgoing.state).in_(("queued", "sending")))
+            .order_by(col(Outgoing.number))
+            .limit(limit)
+        )
+        return list((await self._scope.session.exec(query)).all())
+
+    async def withdraw(self, conversation_ids: Sequence[UUID], *, kinds: Sequence[str] | None = None) -> int:
+        """Waiting rows of the bot will not leave: a person speaks now, or the Answer came before the Ack."""
+        query = (
+            update(Outgoing)
+            .where(
+                col(Outgoing.conversation_id).in_(conversation_ids),
+                col(Outgoing.state) == "queued",
+                col(Outgoing.author) == "bot",
+            )
+            .values(state="withdrawn")
+            .execution_options(synchronize_session="fetch")
+        )
+        if kinds is not None:
+            query = query.where(col(Outgoing.kind).in_(kinds))
+        return (await self._scope.session.exec(query)).rowcount
+
+    def learn(self, row: Outgoing, state: str, at: datetime, *, reason: str | None = None) -> bool:
+        """Note what became known of a row. False: it changes nothing (a repetition, or older than what we know)."""
+        delivery = Delivery(
+            id=self._scope.ids(),
+            outgoing_id=row.id,
+            state=state,
+            at=at,
+            learned_at=self._scope.now(),
+            provider_id=row.provider_id,
+            reason=reason,
+        )
+        self._scope.session.add(delivery)
+        if not may_become(row.state, state):
+            return False
+        row.state = state
+        if reason is not None or state != "uncertain":
+            row.reason = reason
+        if state in ("sent", "delivered", "read"):
+            row.sent_at = row.sent_at or at
+        if state in ("delivered", "read"):
+            row.delivered_at = row.delivered_at or at
+        if state == "read":
+            row.read_at = at
+        return True
+
+    async def by_provider_id(self, account: str, provider_id: str) -> Outgoing | None:
+        """The row that the provider calls by this id, locked."""
+        query = (
+            select(Outgoing)
+            .where(Outgoing.account == account, Outgoing.provider_id == provider_id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        return (await self._scope.session.exec(query)).first()
+
+    async def by_provider_ids(self, account: str, provider_ids: Sequence[str]) -> Outgoing | None:
+        """The newest row among these ids: the message of ours that a mail answers."""
+        if not provider_ids:
+            return None
+        query = (
+            select(Outgoing)
+            .where(Outgoing.account == account, col(Outgoing.provider_id).in_(provider_ids))
+            .order_by(col(Outgoing.created_at).desc())
+            .limit(1)
+        )
+        return (await self._scope.session.exec(query)).first()
+
+    async def due(self, window: timedelta, limit: int = 200) -> Sequence[UUID]:
+        """Conversations with rows that were held back and may leave now."""
+        now = self._scope.now()
+        query = (
+            select(Outgoing.conversation_id)
+            .where(
+                Outgoing.state == "queued",
+                col(Outgoing.not_before) <= now,
+                col(Outgoing.not_before) > now - window,
+                col(Outgoing.not_before) > col(Outgoing.created_at),
+            )
+            .distinct()
+            .limit(limit)
+        )
+        return (await self._scope.session.exec(query)).all()
+
+    async def forgotten(self, older_than: timedelta, limit: int = 200) -> Sequence[UUID]:
+        """Conversations with rows that should have left long ago: their wake-up may have been lost."""
+        limit_at = self._scope.now() - older_than
+        query = (
+            select(Outgoing.conversation_id)
+            .where(
+                or_(
+                    (col(Outgoing.state) == "queued") & (col(Outgoing.not_before) < limit_at),
+                    (col(Outgoing.state) == "sending") & (col(Outgoing.sending_at) < limit_at),
+                )
+            )
+            .distinct()
+            .limit(limit)
+        )
+        return (await self._scope.session.exec(query)).all()
+
+    async def unread_since(self, account: str, before: datetime, after: datetime, limit: int = 50) -> list[Outgoing]:
+        """Rows that left and of which nobody has said that they arrived: they need another channel."""
+        query = (
+            select(Outgoing)
+            .where(
+                Outgoing.account == account,
+                Outgoing.state == "sent",
+                col(Outgoing.fallback_at).is_(None),
+                col(Outgoing.sent_at) < before,
+                col(Outgoing.sent_at) > after,
+            )
+            .order_by(col(Outgoing.sent_at))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return list((await self._scope.session.exec(query)).all())
+
+    async def thread_ids(self, conversation_id: UUID, limit: int = 21) -> list[tuple[datetime, str]]:
+        """Provider ids of what we sent in a conversation (mail: References), oldest first."""
+        query = (
+            select(Outgoing.created_at, Outgoing.provider_id)
+            .where(Outgoing.conversation_id == conversation_id, col(Outgoing.provider_id).is_not(None))
+            .order_by(col(Outgoing.number).desc())
+            .limit(limit)
+        )
+        rows = (await self._scope.session.exec(query)).all()
+        return [(at, provider_id) for at, provider_id in reversed(rows) if provider_id]
+
+    async def files(self, outgoing_ids: Sequence[UUID]) -> list[Attachment]:
+        """The files that leave with these rows."""
+        query = select(Attachment).where(col(Attachment.outgoing_id).in_(outgoing_ids)).order_by(col(Attachment.id))
+        return list((await self._scope.session.exec(query)).all())
+
+    async def failed(self, limit: int = 100) -> list[Outgoing]:
+        """What did not arrive and that nothing has replaced, newest first."""
+        query = (
+            select(Outgoing)
+            .where(col(Outgoing.state).in_(("failed", "uncertain")), col(Outgoing.fallback_at).is_(None))
+            .order_by(col(Outgoing.created_at).desc(), col(Outgoing.id).desc())
+            .limit(limit)
+        )
+        return list((await self._scope.session.exec(query)).all())
+
+    async def after(self, conversation_id: UUID, number: int, limit: int = 200) -> list[Outgoing]:
+        """Rows behind a number: what a web chat's stream has not shown yet."""
+        query = (
+            select(Outgoing)
+            .where(Outgoing.conversation_id == conversation_id, Outgoing.number > number)
+            .order_by(col(Outgoing.number))
+            .limit(limit)
+        )
+        return list((await self._scope.session.exec(query)).all())
+
+
+def may_become(now: str, then: str) -> bool:
+    """Whether a delivery may move from one state to another: never back, and nothing leaves `withdrawn`."""
+    if now == then or now == "withdrawn":
+        return False
+    if then == "failed":
+        return now not in ("delivered", "read")
+    if now == "failed":
+        return then in ("delivered", "read")  # the provider was wrong, the person has it
+    return RANK[then] > RANK[now]

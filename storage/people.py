@@ -1,0 +1,102 @@
+"""People and the addresses at which they can be reached."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlmodel import col, select, update
+
+from storage.folding import fold
+from storage.scope import Scope
+from storage.tables import Case, ContactPoint, Conversation, Person
+
+
+class People:
+    """Find, make and join people."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def get(self, person_id: UUID) -> Person:
+        """The person; it must exist."""
+        return await self._scope.session.get_one(Person, person_id)
+
+    async def contacts(self, person_id: UUID) -> list[ContactPoint]:
+        """All addresses of a person, oldest first."""
+        query = select(ContactPoint).where(ContactPoint.person_id == person_id).order_by(col(ContactPoint.created_at))
+        return list((await self._scope.session.exec(query)).all())
+
+    async def contact(self, account: str, address: str) -> ContactPoint | None:
+        """The contact point with this address on this account."""
+        query = select(ContactPoint).where(ContactPoint.account == account, ContactPoint.address == address)
+        return (await self._scope.session.exec(query)).first()
+
+    async def contact_by_id(self, contact_id: UUID) -> ContactPoint:
+        """The contact point; it must exist."""
+        return await self._scope.session.get_one(ContactPoint, contact_id)
+
+    async def ensure(
+        self, account: str, address: str, *, name: str | None, language: str | None, verified_by: str | None
+    ) -> ContactPoint:
+        """The contact point, made together with its person if nobody wrote from there before.
+
+        Ten first messages in parallel make one person (P4): the address itself is locked while it is made.
+        """
+        session = self._scope.session
+        found = await self.contact(account, address)
+        if found is None:
+            await session.exec(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{account}\n{address}", 7))))
+            found = await self.contact(account, address)
+        if found is None:
+            now = self._scope.now()
+            person = Person(id=self._scope.ids(), name=name, folded=fold(name or ""), language=language, created_at=now)
+            session.add(person)
+            await session.flush()
+            found = self._new_contact(person.id, account, address, verified_by, now)
+            await session.flush()
+        return found
+
+    async def add_contact(
+        self, person_id: UUID, account: str, address: str, *, verified_by: str | None
+    ) -> ContactPoint:
+        """Give a known person another address; the one who has it already keeps it (see `join`)."""
+        found = await self.contact(account, address)
+        if found is None:
+            found = self._new_contact(person_id, account, address, verified_by, self._scope.now())
+            await self._scope.session.flush()
+        elif verified_by and found.person_id == person_id and found.verified_at is None:
+            found.verified_at, found.verified_by = self._scope.now(), verified_by
+        return found
+
+    def _new_contact(
+        self, person_id: UUID, account: str, address: str, verified_by: str | None, now: datetime
+    ) -> ContactPoint:
+        contact = ContactPoint(
+            id=self._scope.ids(),
+            person_id=person_id,
+            account=account,
+            address=address,
+            verified_at=now if verified_by else None,
+            verified_by=verified_by,
+            created_at=now,
+        )
+        self._scope.session.add(contact)
+        return contact
+
+    async def join(self, keep: UUID, other: UUID) -> dict[str, list[str]]:
+        """Make two people one, after proof. Returns what was moved, so that it can be undone exactly (P8)."""
+        moved: dict[str, list[str]] = {"person": [str(other)]}
+        for name, table in (("contact_points", ContactPoint), ("conversations", Conversation), ("cases", Case)):
+            query = (
+                update(table)
+                .where(col(table.person_id) == other)
+                .values(person_id=keep)
+                .returning(col(table.id))
+                .execution_options(synchronize_session="fetch")
+            )
+            moved[name] = [str(row[0]) for row in (await self._scope.session.exec(query)).all()]
+        return moved
+
+    async def rename(self, person: Person, name: str) -> None:
+        """Keep a person's name, and its folded form for the search."""
+        person.name, person.folded = name, fold(name)

@@ -1,0 +1,111 @@
+"""Things that become due, and where listeners stand."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, delete, func, select, update
+
+from storage.scope import Scope
+from storage.tables import Attempt, LeaseHolder, SavedCursor, Timer
+
+
+class Timers:
+    """Timers are rows of ours with a unique business key; the job engine holds nothing for the future."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def start(
+        self, key: str, conversation_id: UUID, kind: str, due_at: datetime, data: dict[str, Any] | None = None
+    ) -> None:
+        """Start a timer, or move the one that runs under this key."""
+        row = {
+            "id": self._scope.ids(),
+            "key": key,
+            "conversation_id": conversation_id,
+            "kind": kind,
+            "due_at": due_at,
+            "data": data or {},
+        }
+        query = insert(Timer).values(**row)
+        moved = {"due_at": query.excluded.due_at, "data": query.excluded.data, "done_at": None}
+        await self._scope.session.exec(query.on_conflict_do_update(index_elements=["key"], set_=moved))
+
+    async def stop(self, key: str) -> None:
+        """It need not happen any more."""
+        query = update(Timer).where(col(Timer.key) == key, col(Timer.done_at).is_(None))
+        await self._scope.session.exec(
+            query.values(done_at=self._scope.now()).execution_options(synchronize_session=False)
+        )
+
+    async def due(self, limit: int = 200) -> list[Timer]:
+        """Take what is due; each timer is given out once."""
+        query = (
+            select(Timer)
+            .where(col(Timer.done_at).is_(None), col(Timer.due_at) <= self._scope.now())
+            .order_by(col(Timer.due_at))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = list((await self._scope.session.exec(query)).all())
+        for timer in found:
+            timer.done_at = self._scope.now()
+        return found
+
+
+class Cursors:
+    """Where each listener stands."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def load(self, account: str) -> dict[str, Any] | None:
+        """The saved cursor, or None at the first start."""
+        row = await self._scope.session.get(SavedCursor, account)
+        return None if row is None else row.cursor
+
+    async def save(self, account: str, cursor: dict[str, Any]) -> None:
+        """Save it, in the transaction that keeps what the listener brought."""
+        query = insert(SavedCursor).values(account=account, cursor=cursor, updated_at=self._scope.now())
+        await self._scope.session.exec(
+            query.on_conflict_do_update(
+                index_elements=["account"],
+                set_={"cursor": query.excluded.cursor, "updated_at": query.excluded.updated_at},
+            )
+        )
+
+    async def held(self, name: str, holder: str) -> None:
+        """Tell people who holds a listener's lease."""
+        query = insert(LeaseHolder).values(name=name, holder=holder, since=self._scope.now())
+        await self._scope.session.exec(
+            query.on_conflict_do_update(
+                index_elements=["name"], set_={"holder": query.excluded.holder, "since": query.excluded.since}
+            )
+        )
+
+
+class Limits:
+    """How often something may be done: status look-ups, logins, codes."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def use(self, key: str, *, at_most: int, within: timedelta) -> bool:
+        """Count one use. False: the limit is reached, and this use was not counted."""
+        now = self._scope.now()
+        await self._scope.session.exec(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 11))))
+        query = select(func.count()).where(Attempt.key == key, col(Attempt.at) > now - within)
+        if (await self._scope.session.exec(query)).one() >= at_most:
+            return False
+        self._scope.session.add(Attempt(id=self._scope.ids(), key=key, at=now))
+        return True
+
+    async def forget(self, key: str) -> None:
+        """Start to count anew (after a right password)."""
+        await self._scope.session.exec(delete(Attempt).where(col(Attempt.key) == key))
+
+    async def sweep(self, older_than: timedelta) -> None:
+        """Drop what no limit looks at any more."""
+        await self._scope.session.exec(delete(Attempt).where(col(Attempt.at) < self._scope.now() - older_than))

@@ -1,0 +1,107 @@
+"""One transaction: everything that the bot can read and write, by noun."""
+
+from functools import cached_property
+from typing import Literal
+from uuid import UUID
+
+from storage.agents import Agents, Desks, Sessions, Verifications
+from storage.cases import Cases
+from storage.conversations import Conversations
+from storage.inbox import Inbox
+from storage.listen import ring
+from storage.messages import Messages
+from storage.outbox import Outbox
+from storage.people import People
+from storage.reports import Reports
+from storage.scope import Scope
+from storage.timers import Cursors, Limits, Timers
+from storage.wake import wake
+
+
+class Transaction:
+    """Kept whole or not at all; made by Database.transaction()."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    @cached_property
+    def people(self) -> People:
+        """People and their addresses."""
+        return People(self._scope)
+
+    @cached_property
+    def conversations(self) -> Conversations:
+        """Threads, and their locks."""
+        return Conversations(self._scope)
+
+    @cached_property
+    def messages(self) -> Messages:
+        """What arrived."""
+        return Messages(self._scope)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What leaves."""
+        return Outbox(self._scope)
+
+    @cached_property
+    def cases(self) -> Cases:
+        """Cases and their history."""
+        return Cases(self._scope)
+
+    @cached_property
+    def timers(self) -> Timers:
+        """What becomes due."""
+        return Timers(self._scope)
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        """Where listeners stand."""
+        return Cursors(self._scope)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How often something may be done."""
+        return Limits(self._scope)
+
+    @cached_property
+    def agents(self) -> Agents:
+        """Who works in the console."""
+        return Agents(self._scope)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Browsers that we know."""
+        return Sessions(self._scope)
+
+    @cached_property
+    def desks(self) -> Desks:
+        """Notes and drafts."""
+        return Desks(self._scope)
+
+    @cached_property
+    def verifications(self) -> Verifications:
+        """Proofs under way."""
+        return Verifications(self._scope)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """Lists and pages of the console."""
+        return Inbox(self._scope)
+
+    @cached_property
+    def reports(self) -> Reports:
+        """Managers' figures."""
+        return Reports(self._scope)
+
+    async def wake(self, kind: Literal["turn", "send"], key: UUID) -> None:
+        """Say "run this conversation now" when this transaction commits."""
+        await wake(self._scope.session, kind, key)
+
+    async def ring(self, topic: str) -> None:
+        """Tell open pages that something changed, when this transaction commits."""
+        await ring(self._scope.session, topic)
+
+    async def flush(self) -> None:
+        """Write what is pending, so that the queries that follow see it."""
+        await self._scope.session.flush()
