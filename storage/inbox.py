@@ -161,7 +161,7 @@ class Inbox:
             f"count(*) FILTER (WHERE {condition}) AS {view}" for view, condition in _VIEWS.items() if view != "all"
         )
         query = (
-            f"SELECT {one_each} FROM conversations c LEFT JOIN cases k ON k.id = c.case_id"
+            f"SELECT {one_each} FROM conversations c LEFT JOIN cases k ON k.id = c.case_id"  # noqa: S608  constants only
             " WHERE c.closed_at IS NULL AND (c.flagged_at IS NOT NULL OR k.closed_at IS NULL)"
         )
         connection = await self._scope.session.connection()
