@@ -1,0 +1,1 @@
+"""The conversation itself: a pure function over plain data, the standard library only."""

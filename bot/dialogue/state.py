@@ -1,0 +1,90 @@
+"""What the dialogue remembers: of the talk, of the case, of the person. Three parts, kept in three places."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+Facts = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Talk:
+    """Of this conversation only: who speaks and what was asked last."""
+
+    speaker: str = "bot"  # bot | waiting (a person was called) | person
+    pending: tuple[str, ...] = ()  # the questions that wait for an answer
+    noticed: bool = False  # the person knows that this is an AI assistant
+    greeted: bool = False
+    contact_asked: bool = False  # asked once how to reach them outside this window
+    anger: int = 0  # bare insults so far
+    reassured: bool = False  # said once, while waiting, that a person comes
+    held: str | None = None  # a report that waits: for the answer to "same case?", for a type, for a free speaker
+    held_type: str | None = None
+    held_facts: Facts = field(default_factory=dict)
+    proving: str | None = None  # the e-mail address that waits for its code
+    typed: str | None = None  # six digits that may be that code or an order number
+    wanted: str | None = None  # kind of channel that the person wants and that is not proved yet
+    reminded: bool = False  # said once that the case stays open
+    bare: int = 0  # messages in a row that we could make nothing of
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFacts:
+    """The case that is being talked of. It may have begun on another channel."""
+
+    code: str | None = None  # None within the turn that opens it
+    type: str = "otro"
+    doubt: bool = False  # the person has not said yet which type it is
+    severity: str = "low"
+    facts: Facts = field(default_factory=dict)  # slot or kind of fact → what was said, newest last
+    asked: tuple[str, ...] = ()  # slots that were asked, in order; a question that is repeated counts again
+    stage: str = "gathering"  # gathering | confirming | filed
+    status: str = "recibido"
+    solved_by: str | None = None  # agent | customer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What is known of the person on all channels."""
+
+    language: str | None = None
+    name: str | None = None
+    preferred: str | None = None  # kind of channel
+    contacts: Mapping[str, bool] = field(default_factory=dict)  # kind of address → proved
+    treatment: str = "tu"  # tu | usted
+    opted_out: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """All that `step` needs to know."""
+
+    talk: Talk = field(default_factory=Talk)
+    case: CaseFacts | None = None
+    profile: Profile = field(default_factory=Profile)
+
+
+Part = TypeVar("Part", Talk, CaseFacts, Profile)
+
+
+def dump(part: Talk | CaseFacts | Profile) -> dict[str, Any]:
+    """As JSON-able data; mappings and tuples become dicts and lists."""
+    return {name: _plain(value) for name, value in asdict(part).items()}
+
+
+def load(kind: type[Part], data: Mapping[str, Any] | None) -> Part:
+    """Back from stored data. Unknown keys are dropped and missing ones take their default: an old row still loads."""
+    data = data or {}
+    return kind(**{f.name: _typed(f.name, data[f.name]) for f in fields(kind) if data.get(f.name) is not None})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _typed(name: str, value: Any) -> Any:
+    if name in ("facts", "held_facts"):
+        return {slot: (said,) if isinstance(said, str) else tuple(said) for slot, said in value.items()}
+    return tuple(value) if isinstance(value, list) else value
