@@ -1,0 +1,81 @@
+"""Write what serving reads: ONNX graph, heads, tokenizer, figures. Needs the extra [train]."""
+
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nlu.train_data import extra
+
+MAX_TOKENS = 256
+PREFIX = "query: "
+ENCODER, HEADS, HEADS_META, METRICS = "encoder.int8.onnx", "heads.npz", "heads.json", "metrics.json"
+
+
+def export(encoder: Any, tokenizer: Any, base_dir: Path, out_dir: Path) -> None:
+    """The encoder with its pooling as int8 ONNX (`input_ids`, `attention_mask` → `embedding`), and the tokenizer."""
+    torch = extra("torch")
+    quantization = extra("onnxruntime.quantization")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(base_dir / name, out_dir / name)
+    sample = tokenizer(["query: hola", "query: se fue la luz"], padding=True, return_tensors="pt")
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the TorchScript exporter announces its own retirement
+        full = os.fspath(Path(folder) / "encoder.onnx")
+        torch.onnx.export(
+            _pooled(encoder),
+            (sample["input_ids"], sample["attention_mask"]),
+            full,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["embedding"],
+            dynamic_axes={k: {0: "n", 1: "tokens"} for k in ("input_ids", "attention_mask")} | {"embedding": {0: "n"}},
+            opset_version=17,
+            dynamo=False,
+        )
+        quantization.quantize_dynamic(
+            full, os.fspath(out_dir / ENCODER), per_channel=True, weight_type=quantization.QuantType.QInt8
+        )
+
+
+def _pooled(encoder: Any) -> Any:
+    torch = extra("torch")
+
+    class Pooled(torch.nn.Module):  # type: ignore[misc, name-defined]  # torch is untyped: imported only when training
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+            return (hidden * mask).sum(1) / mask.sum(1)
+
+    return Pooled().eval()
+
+
+def write_heads(
+    out_dir: Path,
+    heads: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    meta: Mapping[str, Any],
+    *,
+    name: str,
+) -> None:
+    """`heads.npz` with `{task}.w` and `{task}.b`, and `heads.json` with labels, temperatures and thresholds."""
+    arrays: dict[str, Any] = {}
+    for task, (weight, bias) in heads.items():
+        arrays[f"{task}.w"], arrays[f"{task}.b"] = weight.astype(np.float32), bias.astype(np.float32)
+    np.savez(out_dir / HEADS, **arrays)
+    about = {**meta, "max_tokens": MAX_TOKENS, "prefix": PREFIX, "name": name}
+    (out_dir / HEADS_META).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_metrics(out_dir: Path, figures: Mapping[str, Any]) -> None:
+    """The held-out figures that the model card quotes."""
+    (out_dir / METRICS).write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
