@@ -1,0 +1,26 @@
+"""Plain connections beside the pool: one to listen on, one to hold a lock with."""
+
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+
+# a cable that was pulled must be noticed in seconds, not in the quarter of an hour that TCP would take
+_NOTICE_A_DEAD_PEER = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+
+
+def conninfo(url: str, name: str) -> str:
+    """The address as PostgreSQL's own library reads it; `name` is what the server's administrator sees."""
+    scheme, separator, rest = url.partition("://")
+    bare = scheme.partition("+")[0] + separator + rest  # without the name of a driver
+    return make_conninfo(bare, application_name=f"acuse {name}"[:63], **_NOTICE_A_DEAD_PEER)
+
+
+async def connect(url: str, name: str) -> AsyncConnection[TupleRow]:
+    """Open a connection that commits each statement. Raises psycopg.OperationalError when there is no server."""
+    return await AsyncConnection.connect(conninfo(url, name), autocommit=True)
