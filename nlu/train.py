@@ -42,12 +42,16 @@ def train(
     learn = parts.train if limit is None else rng.sample(parts.train, min(limit, len(parts.train)))
     progress(f"{len(learn)} to learn from, {len(parts.validation)} to tune, {len(parts.held_out)} held out")
     tokenizer = transformers.AutoTokenizer.from_pretrained(base_dir)
-    encoder = transformers.AutoModel.from_pretrained(base_dir, attn_implementation="eager", dtype=torch.float32, add_pooling_layer=False)
+    encoder = transformers.AutoModel.from_pretrained(
+        base_dir, attn_implementation="eager", dtype=torch.float32, add_pooling_layer=False
+    )
     heads = _Heads(encoder.config.hidden_size)
     _fit(encoder, heads, tokenizer, learn, parts.validation, epochs, rng, progress)
     progress("exporting")
     export(encoder, tokenizer, base_dir, out_dir)
-    write_heads(out_dir, heads.arrays(), calibrate(out_dir, heads.arrays(), parts.validation), name=out_dir.name or NAME)
+    write_heads(
+        out_dir, heads.arrays(), calibrate(out_dir, heads.arrays(), parts.validation), name=out_dir.name or NAME
+    )
     progress("evaluating on the held-out part")
     result = figures(out_dir, parts.held_out, learn=[*learn, *parts.validation])
     write_metrics(out_dir, rounded(result))
@@ -214,5 +218,13 @@ def _score(encoder: Any, heads: _Heads, tokenizer: Any, validation: Sequence[Exa
             for task, layer in heads.layers.items():
                 logits[task].append(layer(embedding).numpy())
     found = summary(validation, Prediction.of({t: np.concatenate(v) for t, v in logits.items()}))
-    return float(np.mean([found["type"]["macro_f1"], found["severity"]["macro_f1"],
-                          found["act"]["macro_f1"], found["human_now"]["f1"]]))
+    return float(
+        np.mean(
+            [
+                found["type"]["macro_f1"],
+                found["severity"]["macro_f1"],
+                found["act"]["macro_f1"],
+                found["human_now"]["f1"],
+            ]
+        )
+    )

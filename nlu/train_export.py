@@ -40,7 +40,11 @@ def export(encoder: Any, tokenizer: Any, base_dir: Path, out_dir: Path) -> None:
             dynamo=False,
         )
         quantization.quantize_dynamic(
-            full, os.fspath(out_dir / ENCODER), per_channel=True, weight_type=quantization.QuantType.QInt8
+            full,
+            os.fspath(out_dir / ENCODER),
+            per_channel=True,
+            weight_type=quantization.QuantType.QInt8,
+            reduce_range=True,  # without VNNI eight bits saturate: .983 of the meaning kept against .977
         )
 
 
