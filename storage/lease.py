@@ -149,12 +149,12 @@ async def hold(lease: Lease, listener: Callable[[], Coroutine[Any, Any, None]]) 
 @coroutine
 def _only_while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
     """Drive a coroutine by hand, as a task does, and cancel it once instead of going on without the lease."""
-    cancelled = False
+    stopped = False
     error: BaseException | None = None
     while True:
-        if error is None and not cancelled and not lease.held:
-            cancelled = True
-            error = asyncio.CancelledError(f"the lease {lease.name} is lost")
+        if not stopped and not lease.held:
+            stopped = True
+            error = yield from _cancellation(f"the lease {lease.name} is lost")
         try:
             waiting_for = work.send(None) if error is None else work.throw(error)
         except StopIteration:
@@ -164,6 +164,18 @@ def _only_while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> Generator
             yield waiting_for
         except BaseException as thrown:
             error = thrown
+
+
+def _cancellation(why: str) -> Generator[None, None, asyncio.CancelledError]:
+    """Cancel the running task in earnest, so that a timeout that is over as well does not take it for its own."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.cancel(why)
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        return error
+    return asyncio.CancelledError(why)
 
 
 def _key(name: str) -> int:

@@ -7,7 +7,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -200,6 +200,22 @@ async def test_the_clock_is_asked_before_each_step_of_the_listener(database_url:
     with pytest.raises(LeaseLost):
         await hold(Lease(database_url, "mailbox", clock=lambda: moment[0]), listen)
     assert confirmed == [0, 1, 2, 3]
+
+
+async def test_a_timeout_that_ended_during_the_freeze_does_not_hide_the_loss(database_url: str) -> None:
+    """It would turn the cancellation into its own TimeoutError, and the listener would go on."""
+    moment, confirmed = [0.0], list[str]()
+
+    async def listen() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                moment[0] += Terms().lifetime
+                await forever()
+        confirmed.append("after the timeout")
+
+    with pytest.raises(LeaseLost):
+        await hold(Lease(database_url, "mailbox", clock=lambda: moment[0]), listen)
+    assert confirmed == []
 
 
 async def test_the_listeners_own_end_and_failure_pass_through_and_give_the_lease_back(database_url: str) -> None:
