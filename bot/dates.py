@@ -3,15 +3,17 @@
 Blanks are plain ones: CLDR's narrow no-break blanks become boxes in an SMS.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.core import UnknownLocaleError
+from babel.core import UnknownLocaleError, get_global
 from babel.dates import format_date, format_time
 from babel.numbers import format_currency
+
+from bot.hours import Span, parse_week
 
 _DAY = {
     "es": ("EEEE d 'de' MMMM", "EEEE d 'de' MMMM 'de' y"),
@@ -43,10 +45,13 @@ def moment(at: datetime, language: str, timezone: str) -> str:
     return _undotted(format_date(local, "EEE d MMM y", locale=_british(language))) + f", {local:%H:%M}"
 
 
-def clock(at: datetime, language: str, timezone: str, country: str) -> str:
-    """The hour as people of the country say it: *5 p. m.*, *5:30 p. m.*, *17:00* in Spain, *5 pm*."""
+def clock(at: datetime, language: str, timezone: str, country: str | None = None) -> str:
+    """The hour as people of the country say it: *5 p. m.*, *5:30 p. m.*, *17:00* in Spain, *5 pm*.
+
+    country: that of the time zone, unless it is given.
+    """
     local = _local(at, timezone)
-    locale = _locale(language, country)
+    locale = _locale(language, country or _country(timezone))
     twelve = language == "en" or "a" in locale.time_formats["short"].pattern
     if not twelve:
         return f"{local:%H:%M}"
@@ -54,7 +59,7 @@ def clock(at: datetime, language: str, timezone: str, country: str) -> str:
     return _plain(format_time(local.time(), pattern, locale="en_GB" if language == "en" else locale))
 
 
-def when(at: datetime, now: datetime, language: str, timezone: str, country: str) -> str:
+def when(at: datetime, now: datetime, language: str, timezone: str, country: str | None = None) -> str:
     """A moment seen from now: *hoy a las 5 p. m.*, *mañana a las 8 a. m.*, *el lunes 30 de noviembre a las 8 a. m.*"""
     words, local, today = _WORDS[language], _local(at, timezone), _local(now, timezone).date()
     ahead = local.date() - today
@@ -64,6 +69,22 @@ def when(at: datetime, now: datetime, language: str, timezone: str, country: str
         on = words["on"].format(day=day(local.date(), language, today))
     hour = clock(at, language, timezone, country)
     return f"{on} " + words["at_one" if hour.split(":")[0].split()[0] in ("1", "01") else "at"].format(clock=hour)
+
+
+def when_open(opens: datetime, now: datetime, language: str, timezone: str) -> str:
+    """When people are back, as in *mañana a las 8 a. m.*"""
+    return when(opens, now, language, timezone)
+
+
+def hours_in_words(week: Mapping[str, str | list[str]], language: str) -> str:
+    """Opening hours as they are configured, in short: *lun–vie 8–18, sáb 9–13*. Empty when nobody is ever there."""
+    runs: list[tuple[list[int], tuple[Span, ...]]] = []
+    for number, spans in enumerate(parse_week(week)):
+        if runs and spans == runs[-1][1]:
+            runs[-1][0].append(number)
+        else:
+            runs.append(([number], spans))
+    return ", ".join(f"{weekdays(run, language)} {_spans(spans)}" for run, spans in runs if spans)
 
 
 def console_moment(at: datetime, now: datetime, language: str, timezone: str) -> str:
@@ -99,6 +120,19 @@ def amount(stated: str, language: str, country: str) -> str:
         pattern = pattern.replace("0.00", "0")
     text = format_currency(value, currency, pattern, locale=locale, currency_digits=False)
     return _plain(text.replace(currency, f"{currency} ") if text.startswith(currency) else text).replace("  ", " ")
+
+
+def _spans(spans: Sequence[Span]) -> str:
+    return " ".join(f"{_minutes(span.start)}–{_minutes(span.end)}" for span in spans)
+
+
+def _minutes(minutes: int) -> str:
+    hour, rest = divmod(minutes, 60)
+    return f"{hour}:{rest:02}" if rest else str(hour)
+
+
+def _country(timezone: str) -> str:
+    return str(get_global("zone_territories").get(timezone, ""))
 
 
 def _local(at: datetime, timezone: str) -> datetime:

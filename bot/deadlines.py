@@ -32,6 +32,34 @@ class Deadline:
     reason: Mapping[str, Any] = field(default_factory=dict)  # JSON values: why, law, sure, start, skipped, extension
     calendar_version: str = ""
 
+    def as_json(self) -> dict[str, Any]:
+        """All but `due` and `kind`, as JSON values to be stored beside them."""
+        return {
+            **self.reason,
+            "profile": self.profile,
+            "days": self.days,
+            "unit": self.unit,
+            "target": self.target.isoformat() if self.target else None,
+            "due_at": self.due_at.isoformat() if self.due_at else None,
+            "calendar": self.calendar_version,
+        }
+
+    @classmethod
+    def stored(cls, kind: str, due: date | None, told: Mapping[str, Any]) -> "Deadline":
+        """The deadline again from what was stored of it: the inverse of `as_json`."""
+        own = ("profile", "days", "unit", "target", "due_at", "calendar")
+        return cls(
+            kind=kind,
+            due=due,
+            due_at=datetime.fromisoformat(told["due_at"]) if told.get("due_at") else None,
+            target=date.fromisoformat(told["target"]) if told.get("target") else None,
+            days=told.get("days"),
+            unit=told.get("unit"),
+            profile=told.get("profile"),
+            reason={name: value for name, value in told.items() if name not in own},
+            calendar_version=told.get("calendar", ""),
+        )
+
 
 def decide(
     received: datetime,

@@ -96,7 +96,7 @@ def read(text: str) -> Law:
 
 
 def _profile(name: str, facts: Mapping[str, Any]) -> Profile | None:
-    """None for rows that set no term to answer the customer in (a duty to an authority, a rule on the first message)."""
+    """None for rows without a term to answer the customer in: a duty to an authority, a rule on the first message."""
     if "to" in facts or "term" not in facts:
         return None
     legal = facts["term"] is not None
