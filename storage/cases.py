@@ -29,7 +29,7 @@ class Cases:
         """One case."""
         query = select(Case).where(Case.id == case_id)
         if lock:
-            query = query.with_for_update().execution_options(populate_existing=True)
+            query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
         return (await self._scope.session.exec(query)).first()
 
     async def by_code(self, code: str) -> Case | None:

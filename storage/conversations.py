@@ -26,7 +26,7 @@ class Conversations:
         query = (
             select(Conversation)
             .where(Conversation.id == conversation_id)
-            .with_for_update()
+            .with_for_update(key_share=True)
             .execution_options(populate_existing=True)
         )
         return (await self._scope.session.exec(query)).first()
@@ -40,7 +40,7 @@ class Conversations:
                 Conversation.thread_key == thread_key,
                 col(Conversation.closed_at).is_(None),
             )
-            .with_for_update()
+            .with_for_update(key_share=True)
             .execution_options(populate_existing=True)
         )
         found = (await self._scope.session.exec(open_one)).first()
@@ -73,7 +73,7 @@ class Conversations:
             select(Conversation).where(Conversation.case_id == case_id).order_by(col(Conversation.id))
         )  # one order for everybody, so that two transactions never wait for each other
         if lock:
-            query = query.with_for_update().execution_options(populate_existing=True)
+            query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
         return list((await self._scope.session.exec(query)).all())
 
     async def latest_of_contact(self, contact_id: UUID) -> Conversation | None:

@@ -50,6 +50,15 @@ class Messages:
         conversation.last_at = now
         return Message(**row)
 
+    async def get(self, message_id: UUID) -> Message | None:
+        """One message."""
+        return await self._scope.session.get(Message, message_id)
+
+    def rewrite(self, message: Message, text: str) -> None:
+        """The person changed what they wrote; the caller keeps the revision."""
+        message.text = text.replace("\x00", "")
+        message.folded = fold(message.text)[:50_000]
+
     async def waiting(self, conversation_id: UUID, limit: int = 50) -> list[Message]:
         """What has no Answer yet, in order."""
         query = (

@@ -44,7 +44,7 @@ class Outbox:
         """One row."""
         query = select(Outgoing).where(Outgoing.id == outgoing_id)
         if lock:
-            query = query.with_for_update().execution_options(populate_existing=True)
+            query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
         return (await self._scope.session.exec(query)).first()
 
     async def waiting(self, conversation_id: UUID, limit: int = 20) -> list[Outgoing]:
@@ -57,8 +57,8 @@ class Outbox:
         )
         return list((await self._scope.session.exec(query)).all())
 
-    async def withdraw(self, conversation_ids: Sequence[UUID], *, kinds: Sequence[str] | None = None) -> int:
-        """Waiting rows of the bot will not leave: a person speaks now, or the Answer came before the Ack."""
+    async def withdraw(self, conversation_ids: Sequence[UUID]) -> int:
+        """Waiting rows of the bot will not leave: a person speaks now."""
         query = (
             update(Outgoing)
             .where(
@@ -69,9 +69,22 @@ class Outbox:
             .values(state="withdrawn")
             .execution_options(synchronize_session="fetch")
         )
-        if kinds is not None:
-            query = query.where(col(Outgoing.kind).in_(kinds))
         return (await self._scope.session.exec(query)).rowcount
+
+    async def withdraw_late_acks(self, conversation_id: UUID, now: datetime) -> None:
+        """The Answer is there before a late Ack was due: the Ack need not leave."""
+        query = (
+            update(Outgoing)
+            .where(
+                col(Outgoing.conversation_id) == conversation_id,
+                col(Outgoing.state) == "queued",
+                col(Outgoing.kind) == "ack",
+                col(Outgoing.not_before) > now,
+            )
+            .values(state="withdrawn")
+            .execution_options(synchronize_session="fetch")
+        )
+        await self._scope.session.exec(query)
 
     def learn(self, row: Outgoing, state: str, at: datetime, *, reason: str | None = None) -> bool:
         """Note what became known of a row. False: it changes nothing (a repetition, or older than what we know)."""
@@ -103,7 +116,7 @@ class Outbox:
         query = (
             select(Outgoing)
             .where(Outgoing.account == account, Outgoing.provider_id == provider_id)
-            .with_for_update()
+            .with_for_update(key_share=True)
             .execution_options(populate_existing=True)
         )
         return (await self._scope.session.exec(query)).first()
@@ -120,11 +133,12 @@ class Outbox:
         )
         return (await self._scope.session.exec(query)).first()
 
-    async def due(self, window: timedelta, limit: int = 200) -> Sequence[UUID]:
-        """Conversations with rows that were held back and may leave now."""
+    async def due(self, window: timedelta, limit: int = 200) -> Sequence[tuple[UUID, str]]:
+        """Conversations, with their accounts, that hold rows which were held back and may leave now."""
         now = self._scope.now()
         query = (
-            select(Outgoing.conversation_id)
+            select(Conversation.id, Conversation.account)
+            .join(Outgoing, col(Outgoing.conversation_id) == col(Conversation.id))
             .where(
                 Outgoing.state == "queued",
                 col(Outgoing.not_before) <= now,
@@ -136,11 +150,12 @@ class Outbox:
         )
         return (await self._scope.session.exec(query)).all()
 
-    async def forgotten(self, older_than: timedelta, limit: int = 200) -> Sequence[UUID]:
-        """Conversations with rows that should have left long ago: their wake-up may have been lost."""
+    async def forgotten(self, older_than: timedelta, limit: int = 200) -> Sequence[tuple[UUID, str]]:
+        """Conversations, with their accounts, that hold rows which should have left long ago: a wake-up got lost."""
         limit_at = self._scope.now() - older_than
         query = (
-            select(Outgoing.conversation_id)
+            select(Conversation.id, Conversation.account)
+            .join(Outgoing, col(Outgoing.conversation_id) == col(Conversation.id))
             .where(
                 or_(
                     (col(Outgoing.state) == "queued") & (col(Outgoing.not_before) < limit_at),
@@ -203,6 +218,24 @@ class Outbox:
             .order_by(col(Outgoing.number))
             .limit(limit)
         )
+        return list((await self._scope.session.exec(query)).all())
+
+    async def shown_after(
+        self, conversation_id: UUID, account: str, after: datetime | None, limit: int = 200
+    ) -> list[Outgoing]:
+        """Rows that were handed to a web page after a moment, in the order of their sending."""
+        query = (
+            select(Outgoing)
+            .where(
+                Outgoing.conversation_id == conversation_id,
+                Outgoing.account == account,
+                col(Outgoing.state).in_(("sent", "delivered", "read")),
+            )
+            .order_by(col(Outgoing.sent_at), col(Outgoing.number))
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(col(Outgoing.sent_at) > after)
         return list((await self._scope.session.exec(query)).all())
 
 

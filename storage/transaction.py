@@ -94,9 +94,9 @@ class Transaction:
         """Managers' figures."""
         return Reports(self._scope)
 
-    async def wake(self, kind: Literal["turn", "send"], key: UUID) -> None:
-        """Say "run this conversation now" when this transaction commits."""
-        await wake(self._scope.session, kind, key)
+    async def wake(self, kind: Literal["turn", "send"], key: UUID, *, lane: str = "") -> None:
+        """Say "run this conversation now" when this transaction commits; sends have one lane per account."""
+        await wake(self._scope.session, kind, key, lane=lane)
 
     async def ring(self, topic: str) -> None:
         """Tell open pages that something changed, when this transaction commits."""

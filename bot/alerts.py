@@ -1,0 +1,67 @@
+"""Tell people that somebody needs them, and again, until a person takes the conversation."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from bot.parts import Parts
+from bot.writing import say, write
+from channels.channel import Address
+from storage.tables import Conversation
+from storage.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+PAUSE = 2.0
+
+
+class Alerts:
+    """Runs in every worker. An alert is an outgoing row like any other: kept, retried, withdrawn at a take-over."""
+
+    def __init__(self, parts: Parts, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._parts = parts
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.alert()
+            await self._sleep(PAUSE)
+
+    async def alert(self) -> int:
+        """Alert for every flagged conversation that nobody took; returns how many."""
+        repeat = timedelta(minutes=self._parts.policy.alert_repeat_minutes)
+        async with self._parts.database.transaction() as tx:
+            flagged = await tx.conversations.to_alert(repeat)
+            for conversation in flagged:
+                await self._mail(tx, conversation)
+                await tx.ring("desk")
+        return len(flagged)
+
+    async def _mail(self, tx: Transaction, conversation: Conversation) -> None:
+        account = self._parts.account_of_kind("email")
+        if account is None or not self._parts.company.alert_to:
+            logger.warning("alerts: somebody waits for a person, and nobody can be mailed: see company.alert_to")
+            return
+        case = await tx.cases.get(conversation.case_id) if conversation.case_id else None
+        language = self._parts.company.languages[0]
+        page = f"{self._parts.company.public_url or ''}/desk/c/{conversation.id}"
+        # no word of the customer: mail travels further than the console
+        text = say(
+            self._parts,
+            "alert_mail.urgent" if conversation.urgent else "alert_mail",
+            language,
+            {"code": case.code if case else "–", "reason": conversation.flag_reason or "", "link": page},
+        )
+        for to in self._parts.company.alert_to:
+            await write(
+                self._parts,
+                tx,
+                conversation,
+                Address(account, to),
+                author="bot",
+                kind="alert",
+                text=text,
+                lines=["alert_mail"],
+                language=language,
+            )

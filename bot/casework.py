@@ -1,0 +1,108 @@
+"""Open and change cases on behalf of the dialogue; every change leaves an event."""
+
+from typing import Any
+
+from bot.codes import new_code
+from bot.deadlines import decide
+from bot.dialogue import effects as fx
+from bot.dialogue.state import CaseFacts
+from bot.parts import Parts
+from storage.tables import Case, Person
+from storage.transaction import Transaction
+
+SEVERITIES = ("low", "medium", "high", "critical")
+
+
+class Casework:
+    """What the bot may do with a case. It never refuses and never closes without the customer's word."""
+
+    def __init__(self, parts: Parts, tx: Transaction, actor: str) -> None:
+        self._parts = parts
+        self._tx = tx
+        self._actor = actor
+
+    async def open(self, person: Person, account: str, wanted: fx.OpenCase) -> Case:
+        """A new case under a free code, with the date of its decision."""
+        prefix = "FEL" if wanted.type == "felicitacion" else "PQR"
+        values: dict[str, Any] = {
+            "type": wanted.type,
+            "second_type": wanted.second_type,
+            "type_confidence": wanted.type_confidence,
+            "doubt": wanted.doubt,
+            "severity": wanted.severity,
+            "facts": {slot: list(said) for slot, said in wanted.facts.items()},
+            "understanding": {"source": wanted.source, "alarms": list(wanted.alarms), "asked": []},
+            "status": "recibido",
+            **self.deadline(wanted.type),
+        }
+        case = None
+        while case is None:
+            case = await self._tx.cases.open(
+                code=new_code(prefix, self._parts.choose), person_id=person.id, account=account, **values
+            )
+        data = {"type": wanted.type, "severity": wanted.severity, "source": wanted.source, "account": account}
+        await self._tx.cases.add_event(case, actor=self._actor, kind="opened", data=data)
+        case.status = "acusado"  # the Receipt leaves with this very transaction
+        case.acked_at = self._parts.now()
+        return case
+
+    def deadline(self, type: str) -> dict[str, Any]:
+        """When the decision is due, and why, for a case that is received now."""
+        company = self._parts.company
+        found = decide(
+            self._parts.now(),
+            country=company.country,
+            region=company.region,
+            type=type,
+            timezone=company.timezone,
+            extra_holidays=company.holidays_extra,
+            answer_terms=company.answer_terms,
+        )
+        return {"due": found.due, "due_kind": found.kind, "due_reason": found.as_json()}
+
+    async def change(self, case: Case, effect: fx.UpdateCase | fx.Reopen | fx.ConfirmSolved) -> None:
+        """Write what the dialogue learned or the customer decided."""
+        match effect:
+            case fx.UpdateCase():
+                await self._update(case, effect)
+            case fx.Reopen():
+                case.status, case.solved_by, case.solved_at, case.closed_at = "en_investigacion", None, None, None
+                await self._tx.cases.add_event(case, actor="customer", kind="reopened")
+            case fx.ConfirmSolved():
+                case.status, case.solved_by = "cerrado", "customer"
+                case.solved_at = case.closed_at = self._parts.now()
+                await self._tx.cases.add_event(case, actor="customer", kind="solved")
+
+    async def _update(self, case: Case, effect: fx.UpdateCase) -> None:
+        data: dict[str, Any] = {}
+        if effect.type is not None and effect.type != case.type:
+            data["type"] = [case.type, effect.type]
+            case.type = effect.type
+            due = self.deadline(effect.type)
+            case.due, case.due_kind, case.due_reason = due["due"], due["due_kind"], due["due_reason"]
+        if effect.severity is not None and SEVERITIES.index(effect.severity) > SEVERITIES.index(case.severity):
+            data["severity"] = [case.severity, effect.severity]
+            case.severity = effect.severity
+        if effect.facts is not None:
+            fresh = {slot: list(said) for slot, said in effect.facts.items() if case.facts.get(slot) != list(said)}
+            if fresh:
+                data["facts"] = fresh
+        if effect.share_words is not None:
+            data["share_words"] = case.share_words = effect.share_words
+        if effect.alarms:
+            data["alarms"] = list(effect.alarms)
+            known = case.understanding.get("alarms", [])
+            case.understanding = case.understanding | {"alarms": sorted({*known, *effect.alarms})}
+        if effect.stage is not None and effect.stage != case.stage:
+            data["stage"] = effect.stage
+        if data:
+            await self._tx.cases.add_event(case, actor=self._actor, kind="updated", data=data)
+
+    @staticmethod
+    def keep_facts(case: Case, known: CaseFacts) -> None:
+        """The dialogue's view of the case is the case: facts, doubt, stage and what was asked."""
+        case.facts = {slot: list(said) for slot, said in known.facts.items()}
+        case.doubt = known.doubt
+        case.stage = known.stage
+        if list(known.asked) != case.understanding.get("asked", []):
+            case.understanding = case.understanding | {"asked": list(known.asked)}

@@ -1,0 +1,301 @@
+"""What an agent may do with a conversation and its case. The console has no other way in."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from storage.files import Refused, TooLarge, safe_name
+
+from bot import states
+from bot.casework import SEVERITIES, Casework
+from bot.dialogue import events as ev
+from bot.parts import Parts
+from bot.reach import best_way
+from bot.refusals import AlreadyTaken, Empty, NoSuchConversation, NotPossible, NotTaken, TooBig, TooLateToUndo
+from bot.talking import Talking
+from bot.views import Me
+from bot.writing import write
+from channels.channel import Address
+from storage.tables import Case, Conversation, Outgoing
+from storage.transaction import Transaction
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that an agent sends along."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A conversation with its case and all conversations of that case, everything locked."""
+
+    tx: Transaction
+    conversation: Conversation
+    case: Case | None
+    siblings: Sequence[Conversation]  # the conversation itself included
+
+
+class Desk:
+    """One agent's hands."""
+
+    def __init__(self, parts: Parts, me: Me) -> None:
+        self._parts = parts
+        self._me = me
+        self._mark = f"agent:{me.id}"
+        self._notice = f"notice:{me.id}"
+
+    @asynccontextmanager
+    async def _hold(self, conversation_id: UUID) -> AsyncIterator[_Held]:
+        """Lock all conversations of the case in one order, so that two agents can never wait for each other."""
+        async with self._parts.database.transaction() as tx:
+            found = await tx.conversations.get(conversation_id)
+            if found is None:
+                raise NoSuchConversation("there is no such conversation")
+            siblings = await tx.conversations.of_case(found.case_id, lock=True) if found.case_id else []
+            conversation = next((one for one in siblings if one.id == conversation_id), None)
+            if conversation is None:
+                conversation = await tx.conversations.locked(conversation_id)
+                assert conversation is not None
+                siblings = [*siblings, conversation]
+            case = await tx.cases.get(conversation.case_id, lock=True) if conversation.case_id else None
+            yield _Held(tx, conversation, case, siblings)
+            for one in siblings:
+                await tx.ring(f"conversation:{one.id}")
+            await tx.ring("desk")
+
+    async def take(self, conversation_id: UUID) -> None:
+        """From the commit of this on, the bot says nothing in any conversation of the case. One agent wins."""
+        async with self._hold(conversation_id) as held:
+            if held.conversation.speaker == self._mark:
+                return
+            await self._refuse_if_taken(held)
+            for one in held.siblings:
+                one.speaker = self._mark
+                one.flagged_at = one.flag_reason = None
+                one.urgent = False
+            await held.tx.outbox.withdraw([one.id for one in held.siblings])
+            if held.case is not None:
+                held.case.assigned_to = self._me.id
+                await held.tx.cases.add_event(held.case, actor=self._mark, kind="taken")
+            held.tx.agents.audit(self._mark, "take", str(conversation_id))
+            await self._tell(held, ev.AgentTook(self._me.name))
+
+    async def _refuse_if_taken(self, held: _Held) -> None:
+        speaker = held.conversation.speaker
+        if speaker not in ("bot", self._mark):
+            other = await held.tx.agents.get(UUID(speaker.removeprefix("agent:")))
+            raise AlreadyTaken(other.name if other else "another agent")
+
+    async def give_back(self, conversation_id: UUID) -> None:
+        """The bot speaks again."""
+        async with self._hold(conversation_id) as held:
+            await self._refuse_if_taken(held)
+            for one in held.siblings:
+                one.speaker = "bot"
+            if held.case is not None:
+                await held.tx.cases.add_event(held.case, actor=self._mark, kind="given back")
+            await self._tell(held, ev.AgentGaveBack(self._me.name))
+
+    async def _tell(self, held: _Held, event: ev.Event) -> None:
+        """What the dialogue says of an agent's act, in this conversation."""
+        talking = await Talking.begin(self._parts, held.tx, held.conversation, actor=self._mark)
+        await talking.feed(event)
+        await talking.finish(author=self._notice, news=True)
+
+    async def reply(self, conversation_id: UUID, text: str, *, key: str, files: Sequence[Upload] = ()) -> UUID:
+        """Write to the customer. The same `key` twice is one message. Returns the id of the (first) outgoing row."""
+        if not text.strip() and not files:
+            raise Empty("write something, or attach a file")
+        stored = []
+        for upload in files:
+            try:
+                stored.append((safe_name(upload.name), await self._parts.files.put(upload.content)))
+            except (TooLarge, Refused) as fault:
+                raise TooBig(str(fault)) from fault
+        row_id = uuid5(NAMESPACE_OID, f"{self._me.id}:{conversation_id}:{key}")
+        async with self._hold(conversation_id) as held:
+            if await held.tx.outbox.get(row_id) is not None:
+                return row_id
+            await self._refuse_if_taken(held)
+            if held.conversation.speaker != self._mark:
+                raise NotTaken("take the conversation first")
+            rows = await self._write(held, text, row_id)
+            for name, file in stored:
+                held.tx.messages.attach(
+                    outgoing_id=rows[-1].id, name=name, sha256=file.sha256, type=file.type, size=file.size
+                )
+            await held.tx.desks.save_draft(self._me.id, conversation_id, "reply", "")
+        return row_id
+
+    async def _write(self, held: _Held, text: str, row_id: UUID) -> list[Outgoing]:
+        now = self._parts.now()
+        contact = await held.tx.people.contact_by_id(held.conversation.contact_point_id)
+        person = await held.tx.people.get(held.conversation.person_id)
+        talking = await Talking.begin(self._parts, held.tx, held.conversation, actor=self._mark)
+        await talking.feed(ev.AgentSpoke())
+        await talking.finish(author=self._notice)
+        undo = timedelta(seconds=self._parts.policy.undo_seconds)
+        rows = await write(
+            self._parts,
+            held.tx,
+            held.conversation,
+            Address(contact.account, contact.address),
+            author=self._mark,
+            kind="agent",
+            text=text.strip(),
+            case=held.case,
+            language=self._parts.language(person.language),
+            not_before=now + undo if undo else None,
+            first_id=row_id,
+        )
+        held.conversation.first_human_at = held.conversation.first_human_at or now
+        if held.case is not None:
+            held.case.first_human_at = held.case.first_human_at or now
+        return rows
+
+    async def undo(self, outgoing_id: UUID) -> str:
+        """Take back a message that has not left; returns its text, for the box."""
+        async with self._parts.database.transaction() as tx:
+            found = await tx.outbox.get(outgoing_id)
+            if found is None or found.author != self._mark:
+                raise NoSuchConversation("there is no such message")
+            await tx.conversations.locked(found.conversation_id)
+            row = await tx.outbox.get(outgoing_id, lock=True)
+            if row is None or row.state != "queued" or row.attempts:
+                raise TooLateToUndo("it has left already")
+            row.state = "withdrawn"
+            await tx.ring(f"conversation:{row.conversation_id}")
+            return row.text
+
+    async def resend(self, outgoing_id: UUID) -> None:
+        """Try a failed message once more, to the same address; the attempt really leaves."""
+        async with self._parts.database.transaction() as tx:
+            found = await tx.outbox.get(outgoing_id)
+            conversation = await tx.conversations.locked(found.conversation_id) if found else None
+            row = await tx.outbox.get(outgoing_id, lock=True)
+            if row is None or conversation is None:
+                raise NoSuchConversation("there is no such message")
+            if row.state not in ("failed", "uncertain"):
+                raise NotPossible("only a message that failed can be sent again")
+            contact = await tx.people.contact(row.account, row.address)
+            if contact is not None:
+                contact.blocked_at = None
+            row.state, row.reason, row.not_before, row.attempts = "queued", None, self._parts.now(), 0
+            row.author = self._mark if row.author == "bot" else row.author  # the bot may be silent here by now
+            await tx.wake("send", conversation.id, lane=conversation.account)
+            await tx.ring(f"conversation:{conversation.id}")
+
+    async def note(self, conversation_id: UUID, text: str) -> None:
+        """A line for colleagues; no channel ever sees it."""
+        if not text.strip():
+            raise Empty("write something")
+        async with self._hold(conversation_id) as held:
+            held.conversation.last_number += 1
+            held.tx.desks.note(conversation_id, held.conversation.last_number, self._me.id, text.strip())
+            await held.tx.desks.save_draft(self._me.id, conversation_id, "note", "")
+
+    async def assign(self, conversation_id: UUID, agent_id: UUID) -> None:
+        """Give the case to a colleague; if I speak here, the colleague speaks from now on."""
+        async with self._hold(conversation_id) as held:
+            colleague = await held.tx.agents.get(agent_id)
+            if colleague is None or not colleague.active:
+                raise NotPossible("choose an agent who works here")
+            await self._refuse_if_taken(held)
+            if held.conversation.speaker == self._mark:
+                for one in held.siblings:
+                    one.speaker = f"agent:{agent_id}"
+            if held.case is not None:
+                held.case.assigned_to = agent_id
+                data = {"to": colleague.name}
+                await held.tx.cases.add_event(held.case, actor=self._mark, kind="assigned", data=data)
+            held.tx.agents.audit(self._mark, "assign", str(conversation_id), to=str(agent_id))
+
+    async def move(self, conversation_id: UUID, to: str, note: str | None = None) -> None:
+        """Change the case's state; the customer is told on the preferred channel. `note` goes with the news."""
+        async with self._hold(conversation_id) as held:
+            case = self._case(held)
+            try:
+                states.check(case.status, to)
+            except states.ForbiddenMove as fault:
+                raise NotPossible(str(fault)) from fault
+            solved = to in ("cumplido", "cerrado")
+            was, case.status = case.status, to
+            now = self._parts.now()
+            if solved:
+                case.solved_by, case.solved_at = case.solved_by or "agent", case.solved_at or now
+            elif states.reopens(was, to):
+                case.solved_by = case.solved_at = None
+            case.closed_at = now if to in states.CLOSED else None
+            data = {"from": was, "to": to} | ({"note": note} if note else {})
+            await held.tx.cases.add_event(case, actor=self._mark, kind="moved", data=data)
+            announced = ev.SolutionAnnounced(self._me.name)
+            await self._news(held, announced if solved else ev.StateChanged(to, self._me.name, note or None))
+
+    async def _news(self, held: _Held, event: ev.Event) -> None:
+        """What the dialogue says of the case, where the customer wants to read it."""
+        case = self._case(held)
+        way = await best_way(self._parts, held.tx, case, held.conversation)
+        conversation = way.conversation if way else held.conversation
+        if way is None and held.conversation.flagged_at is None:
+            held.conversation.flagged_at, held.conversation.flag_reason = self._parts.now(), "unreachable"
+        await held.tx.flush()
+        talking = await Talking.begin(self._parts, held.tx, conversation, actor=self._mark)
+        await talking.feed(event)
+        await talking.finish(author=self._notice, news=True)
+
+    async def classify(self, conversation_id: UUID, type: str) -> None:
+        """Correct the type: the date follows, both values are kept, and the correction is an example to learn from."""
+        async with self._hold(conversation_id) as held:
+            case = self._case(held)
+            if type == case.type and not case.doubt:
+                return
+            due = Casework(self._parts, held.tx, self._mark).deadline(type)
+            held.tx.cases.label(
+                case_id=case.id,
+                field="type",
+                was=case.type,
+                now=type,
+                source=str(case.understanding.get("source", "")),
+                agent_id=self._me.id,
+            )
+            data = {"type": [case.type, type]}
+            await held.tx.cases.add_event(case, actor=self._mark, kind="classified", data=data)
+            case.type, case.doubt, case.due = type, False, due["due"]
+            case.due_kind, case.due_reason = due["due_kind"], due["due_reason"]
+
+    async def grade(self, conversation_id: UUID, severity: str) -> None:
+        """Correct the severity; both values are kept."""
+        if severity not in SEVERITIES:
+            raise NotPossible("choose one of " + ", ".join(SEVERITIES))
+        async with self._hold(conversation_id) as held:
+            case = self._case(held)
+            if severity == case.severity:
+                return
+            held.tx.cases.label(
+                case_id=case.id,
+                field="severity",
+                was=case.severity,
+                now=severity,
+                source=str(case.understanding.get("source", "")),
+                agent_id=self._me.id,
+            )
+            data = {"severity": [case.severity, severity]}
+            await held.tx.cases.add_event(case, actor=self._mark, kind="graded", data=data)
+            case.severity = severity
+
+    def _case(self, held: _Held) -> Case:
+        if held.case is None:
+            raise NotPossible("there is no case here yet")
+        return held.case
+
+    async def save_draft(self, conversation_id: UUID, mode: str, text: str) -> None:
+        """Keep what I have begun to write; mode is reply or note."""
+        async with self._parts.database.transaction() as tx:
+            if await tx.conversations.get(conversation_id) is None:
+                raise NoSuchConversation("there is no such conversation")
+            await tx.desks.save_draft(self._me.id, conversation_id, mode, text)

@@ -1,0 +1,231 @@
+"""Take in what arrives: in one transaction it is kept, acknowledged and handed on, and only then confirmed."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from storage.files import Refused, Stored, TooLarge, safe_name
+
+from bot.codes import parse as parse_code
+from bot.delivery import Deliveries
+from bot.parts import Parts
+from bot.writing import say, write
+from channels.channel import Arrival, Blocked, DeliveryReport, Edited, Ignored, Inbound, Media
+from storage.tables import ContactPoint, Conversation, Message
+from storage.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of a message: its row, or the fact that we had it already."""
+
+    conversation_id: UUID
+    message_id: UUID | None  # None: a repetition
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of a message, before its row is written."""
+
+    media: Media
+    stored: Stored | None = None
+    refused: str | None = None
+
+
+class Intake:
+    """The one way in, for every channel."""
+
+    def __init__(self, parts: Parts, detect_language: Callable[[str, str | None], str]) -> None:
+        self._parts = parts
+        self._detect_language = detect_language
+        self._deliveries = Deliveries(parts)
+
+    async def keep(self, account: str, arrival: Arrival) -> Kept | None:
+        """Keep whatever a channel brought, with the listener's cursor in the same transaction.
+
+        When this returns, the provider may be told that we have it.
+        """
+        kept: Kept | None = None
+        raw, files = await self._store_files(arrival) if isinstance(arrival, Inbound) else (None, [])
+        async with self._parts.database.transaction() as tx:
+            match arrival:
+                case Inbound():
+                    kept = await self._keep_message(tx, arrival, raw, files)
+                case Edited():
+                    await self._keep_edit(tx, account, arrival)
+                case DeliveryReport():
+                    await self._deliveries.report(tx, arrival)
+                case Blocked():
+                    await self._keep_block(tx, arrival)
+                case Ignored():
+                    logger.info("intake: %s: passed over: %s", account, arrival.why)
+            if arrival.cursor is not None:
+                await tx.cursors.save(account, dict(arrival.cursor))
+        return kept
+
+    async def _store_files(self, inbound: Inbound) -> tuple[Stored | None, list[_File]]:
+        """Files are on the disk before any row speaks of them; a crash in between leaves an orphan, which is swept."""
+        raw = await self._parts.files.put(inbound.raw) if inbound.raw is not None else None
+        files = []
+        for media in inbound.media:
+            if media.content is None:
+                files.append(_File(media))
+                continue
+            try:
+                files.append(_File(media, stored=await self._parts.files.put(media.content)))
+            except (TooLarge, Refused) as fault:
+                files.append(_File(media, refused=str(fault)))
+        return raw, files
+
+    async def _keep_message(
+        self, tx: Transaction, inbound: Inbound, raw: Stored | None, files: list[_File]
+    ) -> Kept | None:
+        features = self._parts.features(inbound.sender.account)
+        proved_by = "provider" if features.verified else ("dmarc" if inbound.authentic else None)
+        contact = await tx.people.ensure(
+            inbound.sender.account,
+            inbound.sender.value,
+            name=inbound.name,
+            language=inbound.language if inbound.language in self._parts.company.languages else None,
+            verified_by=proved_by,
+        )
+        conversation = await self._conversation(tx, contact, inbound)
+        quiet = conversation.last_in_at is None or (
+            self._parts.now() - conversation.last_in_at > timedelta(hours=self._parts.policy.ack_after_hours)
+        )
+        message = await tx.messages.receive(
+            conversation,
+            provider_key=inbound.key,
+            provider_id=inbound.provider_id or inbound.key,
+            kind="machine" if inbound.machine else "person",
+            text=inbound.text,
+            subject=inbound.subject,
+            pressed=inbound.pressed,
+            event={"start": inbound.start} if inbound.start else {},
+            extra=dict(inbound.extra),
+            machine=inbound.machine,
+            authentic=inbound.authentic,
+            raw_sha256=raw.sha256 if raw else None,
+            sent_at=inbound.sent_at,
+            handled_at=self._parts.now() if inbound.machine else None,
+        )
+        if message is None:
+            return Kept(conversation.id, None)
+        self._attach(tx, message, files)
+        if conversation.case_id is not None:
+            await tx.cases.link(conversation.case_id, [message.id])
+        conversation.subject = conversation.subject or inbound.subject
+        if contact.blocked_at is not None and not inbound.machine:
+            contact.blocked_at = None  # whoever writes to us lets us in again
+        if not inbound.machine:
+            conversation.last_in_at = inbound.sent_at
+            if quiet and conversation.speaker == "bot":
+                await self._acknowledge(tx, conversation, contact, inbound)
+            await self._hand_on(tx, conversation)
+        await tx.ring(f"conversation:{conversation.id}")
+        await tx.ring("desk")
+        return Kept(conversation.id, message.id)
+
+    def _attach(self, tx: Transaction, message: Message, files: list[_File]) -> None:
+        for file in files:
+            state = "refused" if file.refused else ("stored" if file.stored else "waiting")
+            tx.messages.attach(
+                message_id=message.id,
+                name=safe_name(file.media.name or "archivo"),
+                sha256=file.stored.sha256 if file.stored else None,
+                type=file.stored.type if file.stored else None,
+                size=file.stored.size if file.stored else file.media.size,
+                inline=file.media.inline,
+                ref=file.media.ref,
+                state=state,
+                reason=file.refused,
+            )
+
+    async def _conversation(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> Conversation:
+        """The thread that this belongs to, locked. Mail: our reply address, then References, then the subject's code."""
+        if not self._parts.features(contact.account).threads:
+            return await tx.conversations.of(contact)
+        known = await self._by_token(tx, contact, inbound) or await self._by_reference(tx, contact, inbound)
+        if known is not None and known.closed_at is None and known.contact_point_id == contact.id:
+            locked = await tx.conversations.locked(known.id)
+            assert locked is not None
+            return locked
+        conversation = await tx.conversations.of(contact, inbound.thread or inbound.key)
+        if known is not None and known.person_id == contact.person_id and conversation.case_id is None:
+            conversation.case_id = known.case_id
+            conversation.speaker = known.speaker
+        return conversation
+
+    async def _by_reference(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> Conversation | None:
+        ours = await tx.outbox.by_provider_ids(contact.account, inbound.replies_to)
+        theirs = None if ours else await tx.messages.by_thread(contact.account, inbound.replies_to)
+        found = ours or theirs
+        return await tx.conversations.get(found.conversation_id) if found else None
+
+    async def _by_token(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> Conversation | None:
+        """A code opens a thread only to a person whose case it is: else anybody could write into it."""
+        for token in inbound.tokens:
+            code = parse_code(token)
+            case = await tx.cases.by_code(code) if code else None
+            if case is not None and case.person_id == contact.person_id:
+                threads = await tx.conversations.of_case(case.id)
+                here = [one for one in threads if one.contact_point_id == contact.id and one.closed_at is None]
+                if here:
+                    return here[-1]
+                return threads[-1] if threads else None
+        return None
+
+    async def _acknowledge(
+        self, tx: Transaction, conversation: Conversation, contact: ContactPoint, inbound: Inbound
+    ) -> None:
+        """The Ack: one fixed line for the first message after a long silence."""
+        person = await tx.people.get(contact.person_id)
+        language = self._parts.language(self._detect_language(inbound.text, person.language or inbound.language))
+        late = self._parts.features(contact.account).late_ack
+        await write(
+            self._parts,
+            tx,
+            conversation,
+            inbound.sender,
+            author="bot",
+            kind="ack",
+            text=say(self._parts, "ack", language),
+            lines=["ack"],
+            language=language,
+            not_before=self._parts.now() + late if late else None,
+        )
+        conversation.acked_at = self._parts.now()
+
+    async def _hand_on(self, tx: Transaction, conversation: Conversation) -> None:
+        """Wait for the end of the burst, or let the turn begin at once where there is no window."""
+        burst = self._parts.policy.burst(conversation.account, self._parts.features(conversation.account).burst)
+        if burst > timedelta(0):
+            conversation.answer_after = self._parts.now() + burst
+        else:
+            conversation.answer_after = None
+            await tx.wake("turn", conversation.id)
+
+    async def _keep_edit(self, tx: Transaction, account: str, edited: Edited) -> None:
+        """Keep the first version and each revision; what is not answered yet is answered as it now reads."""
+        message = await tx.messages.by_provider_id(account, edited.original)
+        if message is None:
+            return
+        conversation = await tx.conversations.locked(message.conversation_id)
+        assert conversation is not None
+        seen = {revision["key"] for revision in message.revisions}
+        if edited.key in seen:
+            return
+        before = {"key": edited.key, "at": edited.sent_at.isoformat(), "was": message.text}
+        message.revisions = [*message.revisions, before]
+        tx.messages.rewrite(message, edited.text)
+        await tx.ring(f"conversation:{conversation.id}")
+
+    async def _keep_block(self, tx: Transaction, blocked: Blocked) -> None:
+        contact = await tx.people.contact(blocked.address.account, blocked.address.value)
+        if contact is not None:
+            contact.blocked_at = blocked.at if blocked.blocked else None
+            await tx.ring("desk")

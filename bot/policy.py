@@ -1,0 +1,31 @@
+"""What the operator may decide about the bot's manners."""
+
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Policy(BaseModel):
+    """The `bot` section of config.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    burst_seconds: dict[str, float] = Field(default_factory=dict)  # by account; else the channel's own
+    silence_hours: float = Field(default=24, gt=0)  # an open question waits so long before people are told
+    ack_after_hours: float = Field(default=24, gt=0)  # the Ack is due after so much silence
+    attachment_limit_mb: float = Field(default=20, gt=0)
+    status_lookups_per_hour: int = Field(default=10, ge=1)
+    code_tries: int = Field(default=5, ge=1)  # wrong codes before a proof must start anew
+    undo_seconds: float = Field(default=5, ge=0)  # an agent's message can be taken back so long
+    alert_repeat_minutes: float = Field(default=10, gt=0)
+    bot_answers_per_hour: int = Field(default=30, ge=1)  # to one address: two machines must not talk for ever
+
+    def burst(self, account: str, default: timedelta) -> timedelta:
+        """How long to wait for silence on an account."""
+        seconds = self.burst_seconds.get(account)
+        return default if seconds is None else timedelta(seconds=seconds)
+
+    @property
+    def attachment_limit(self) -> int:
+        """In bytes."""
+        return int(self.attachment_limit_mb * 1024 * 1024)

@@ -1,0 +1,153 @@
+"""Prove who somebody is: status by code, one-time codes by e-mail, single-use links for Telegram (R012, L-2, P7)."""
+
+import hashlib
+import hmac
+from datetime import timedelta
+from typing import Protocol, runtime_checkable
+from uuid import UUID
+
+from bot.codes import parse as parse_code
+from bot.dialogue import events as ev
+from bot.parts import Parts
+from bot.writing import say, write
+from channels.channel import Address
+from storage.tables import Case, ContactPoint, Conversation, Person, Verification
+from storage.transaction import Transaction
+
+CODE_LASTS = timedelta(minutes=30)
+LINK_LASTS = timedelta(hours=24)
+SYMBOLS = "ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz23456789"
+
+
+@runtime_checkable
+class Linkable(Protocol):
+    """A channel that a link can lead to."""
+
+    def deep_link(self, payload: str) -> str | None:
+        """The address that opens our chat there with this payload; None while its own name is not known."""
+
+
+class Proofs:
+    """What proves an address, and what may be told to whom."""
+
+    def __init__(self, parts: Parts, tx: Transaction) -> None:
+        self._parts = parts
+        self._tx = tx
+
+    async def look_up(
+        self, conversation: Conversation, contact: ContactPoint, typed: str | None
+    ) -> tuple[Case | None, ev.CaseFound | ev.CaseNotFound | ev.StatusLimited]:
+        """The case that somebody asks after. On a foreign address the state and nothing else is told."""
+        if typed is None:
+            case = await self._tx.cases.get(conversation.case_id) if conversation.case_id else None
+            return (case, ev.CaseFound(case.status, own=True)) if case else (None, ev.CaseNotFound())
+        code = parse_code(typed)
+        case = await self._tx.cases.by_code(code) if code else None
+        own = case is not None and case.person_id == contact.person_id and contact.verified_at is not None
+        if not own:
+            allowed = await self._tx.limits.use(
+                f"status:{contact.account}:{contact.address}",
+                at_most=self._parts.policy.status_lookups_per_hour,
+                within=timedelta(hours=1),
+            )
+            if not allowed:
+                return None, ev.StatusLimited()
+        return (case, ev.CaseFound(case.status, own=own)) if case else (None, ev.CaseNotFound())
+
+    async def send_code(self, conversation: Conversation, person: Person, case: Case | None, email: str) -> None:
+        """Mail six digits to an address that somebody claims. Three codes an hour for one address, no more."""
+        account = self._parts.account_of_kind("email")
+        address = email.strip().lower()
+        if account is None or not await self._tx.limits.use(f"code:{address}", at_most=3, within=timedelta(hours=1)):
+            return
+        digits = "".join(str(self._parts.choose(10)) for _ in range(6))
+        proof = self._tx.verifications.start(
+            lasts=CODE_LASTS,
+            person_id=person.id,
+            conversation_id=conversation.id,
+            kind="email",
+            account=account,
+            address=address,
+            secret_hash="",
+        )
+        proof.secret_hash = self._hash(f"{proof.id}:{digits}")
+        language = self._parts.language(person.language)
+        await write(
+            self._parts,
+            self._tx,
+            conversation,
+            Address(account, address),
+            author="bot",
+            kind="code",
+            text=say(self._parts, "code_mail", language, {"verification_code": digits}),
+            lines=["code_mail"],
+            language=language,
+        )
+
+    async def check_code(
+        self, conversation: Conversation, person: Person, typed: str
+    ) -> ev.CodeVerified | ev.CodeFailed:
+        """Check a typed code; a right one proves the address and joins what belongs to the same person."""
+        proof = await self._tx.verifications.pending(conversation.id, "email")
+        if proof is None or proof.address is None:
+            return ev.CodeFailed(0)
+        proof.tries += 1
+        digits = "".join(one for one in typed if one.isdecimal())
+        left = max(self._parts.policy.code_tries - proof.tries, 0)
+        if not hmac.compare_digest(proof.secret_hash, self._hash(f"{proof.id}:{digits}")):
+            if left == 0:
+                self._tx.verifications.use(proof)
+            return ev.CodeFailed(left)
+        await self._prove(proof, person, "code")
+        return ev.CodeVerified(proof.address)
+
+    async def make_link(self, conversation: Conversation, person: Person) -> str | None:
+        """A single-use link into our Telegram chat."""
+        account = self._parts.account_of_kind("telegram")
+        channel = self._parts.channels.get(account) if account else None
+        if account is None or not isinstance(channel, Linkable):
+            return None
+        payload = "".join(SYMBOLS[self._parts.choose(len(SYMBOLS))] for _ in range(32))
+        link = channel.deep_link(payload)
+        if link is not None:
+            self._tx.verifications.start(
+                lasts=LINK_LASTS,
+                person_id=person.id,
+                conversation_id=conversation.id,
+                kind="telegram",
+                account=account,
+                address=None,
+                secret_hash=self._hash(payload),
+            )
+        return link
+
+    async def follow_link(self, contact: ContactPoint, payload: str) -> Verification | None:
+        """Somebody opened a link: if it is ours and unused, their chat belongs to the person who asked for it."""
+        proof = await self._tx.verifications.by_secret(self._hash(payload))
+        if proof is None or proof.kind != "telegram":
+            return None
+        proof.address = contact.address
+        person = await self._tx.people.get(proof.person_id)
+        await self._prove(proof, person, "link")
+        return proof
+
+    async def _prove(self, proof: Verification, person: Person, by: str) -> None:
+        assert proof.address is not None
+        self._tx.verifications.use(proof)
+        known = await self._tx.people.contact(proof.account, proof.address)
+        if known is None:
+            await self._tx.people.add_contact(person.id, proof.account, proof.address, verified_by=by)
+            return
+        known.verified_at, known.verified_by = known.verified_at or self._parts.now(), known.verified_by or by
+        known.blocked_at = None
+        if known.person_id != person.id:
+            await self._join(person.id, known.person_id, by)
+
+    async def _join(self, keep: UUID, other: UUID, by: str) -> None:
+        """Two people turn out to be one; what moved is written down, so that it can be undone exactly."""
+        await self._tx.flush()
+        moved = await self._tx.people.join(keep, other)
+        self._tx.agents.audit("bot", "people joined", str(keep), by=by, moved=moved)
+
+    def _hash(self, secret: str) -> str:
+        return hmac.new(self._parts.secret, secret.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,52 @@
+"""Bring in what a listener hears; what is not committed is never confirmed."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from bot.intake import Intake
+from bot.parts import Parts
+from channels.channel import Inbound, Listener, Settles
+from storage.lease import Lease, hold
+
+logger = logging.getLogger(__name__)
+
+
+class Pump:
+    """One listening account. Only one process at a time holds its lease."""
+
+    def __init__(
+        self, parts: Parts, intake: Intake, account: str, listener: Listener, lease: Callable[[str], Lease]
+    ) -> None:
+        self._parts = parts
+        self._intake = intake
+        self._account = account
+        self._listener = listener
+        self._lease = lease
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Wait for the lease, then listen until it is lost. Raises Unavailable when the provider went away."""
+        lease = self._lease(f"listener:{self._account}")
+        async with lease:
+            async with self._parts.database.transaction() as tx:
+                await tx.cursors.held(lease.name, lease.holder)
+            await hold(lease, lambda: self._listen(lease))
+
+    async def _listen(self, lease: Lease) -> None:
+        async with self._parts.database.transaction() as tx:
+            cursor = await tx.cursors.load(self._account)
+        arrivals = self._listener.listen(cursor)
+        async for arrival in arrivals:
+            if not lease.held:
+                return  # nothing more is confirmed by us
+            await self._intake.keep(self._account, arrival)
+            if isinstance(arrival, Inbound) and arrival.pressed and isinstance(self._listener, Settles):
+                task = asyncio.create_task(self._listener.settle(arrival))
+                self._settling.add(task)
+                task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._settling.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.info("pump: %s: a button could not be settled: %s", self._account, type(task.exception()).__name__)

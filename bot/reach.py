@@ -1,0 +1,69 @@
+"""Decide where a message to a person goes: the preferred proved address, else the next one that they allowed."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from bot.parts import Parts
+from storage.tables import Case, ContactPoint, Conversation
+from storage.transaction import Transaction
+
+
+@dataclass(frozen=True)
+class Way:
+    """An address and the (locked) conversation that keeps what is sent there."""
+
+    contact: ContactPoint
+    conversation: Conversation
+
+
+def usable(parts: Parts, contact: ContactPoint) -> bool:
+    """Proved, not blocked, not opted out, on a channel that we still have and that may write first."""
+    return (
+        contact.verified_at is not None
+        and contact.blocked_at is None
+        and contact.opted_out_at is None
+        and contact.account in parts.channels
+        and parts.features(contact.account).may_write_first
+    )
+
+
+async def best_way(
+    parts: Parts, tx: Transaction, case: Case, home: Conversation | None, *, without: frozenset[UUID] = frozenset()
+) -> Way | None:
+    """The way for news of a case: preferred address first, then where it was talked of, then any other (A0-7).
+
+    `home` is the conversation that the caller has locked; `without` are contact points that have failed.
+    """
+    person = await tx.people.get(case.person_id)
+    contacts = {one.id: one for one in await tx.people.contacts(case.person_id) if one.id not in without}
+    order = [person.preferred_contact_id, home.contact_point_id if home else None, *contacts]
+    for contact_id in order:
+        contact = contacts.get(contact_id) if contact_id else None
+        if contact is not None and usable(parts, contact):
+            return Way(contact, await conversation_for(tx, contact, case, home))
+    return None
+
+
+async def conversation_for(
+    tx: Transaction, contact: ContactPoint, case: Case, home: Conversation | None
+) -> Conversation:
+    """Where the case is talked of at this address, locked; a new thread belongs to the case from its first line."""
+    if home is not None and home.contact_point_id == contact.id:
+        return home
+    here = [
+        one
+        for one in await tx.conversations.of_case(case.id)
+        if one.contact_point_id == contact.id and one.closed_at is None
+    ]
+    if here:
+        locked = await tx.conversations.locked(here[-1].id)
+        assert locked is not None
+        return locked
+    latest = await tx.conversations.latest_of_contact(contact.id)
+    threaded = latest is None or latest.thread_key != ""
+    conversation = await tx.conversations.of(contact, f"case:{case.code}" if threaded else "")
+    if conversation.case_id is None:
+        conversation.case_id = case.id
+        if home is not None:
+            conversation.speaker = home.speaker
+    return conversation

@@ -1,0 +1,292 @@
+"""What an agent sees: lists of conversations, and a conversation with everything around it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from bot import states
+from bot.codes import parse as parse_code
+from bot.deadlines import explain
+from bot.dialogue.forms import missing
+from bot.parts import Parts
+from bot.refusals import NoSuchConversation
+from bot.views import CaseView, ContactView, Entry, FileView, Line, Me, Page, Room
+from storage.inbox import Filter, QueueRow
+from storage.tables import Attachment, Case, CaseEvent, Message, Note, Outgoing
+from storage.transaction import Transaction
+
+PAGE = 50
+
+
+class Rooms:
+    """One agent's eyes."""
+
+    def __init__(self, parts: Parts, me: Me) -> None:
+        self._parts = parts
+        self._me = me
+
+    async def queue(self, view: str, *, before: str | None = None, only: Filter | None = None) -> Page:
+        """A page of a view: flagged | mine | open | overdue | all. `before` comes from the page above."""
+        async with self._parts.database.transaction() as tx:
+            rows = await tx.inbox.queue(
+                view,
+                self._me.id,
+                today=self._parts.today(),
+                before=_place(before),
+                only=only,
+                limit=PAGE + 1,
+            )
+            counts = await tx.inbox.counts(self._me.id, self._parts.today())
+            names = await self._names(tx)
+        shown = rows[:PAGE]
+        more = len(rows) > PAGE and view != "flagged"
+        last = f"{shown[-1].last_at.isoformat()}|{shown[-1].id}" if more else None
+        return Page([self._line(row, names) for row in shown], last, counts)
+
+    async def search(self, words: str) -> Sequence[Line]:
+        """By code in any spelling, else by name, address or any word that was written."""
+        async with self._parts.database.transaction() as tx:
+            rows = await tx.inbox.search(words, parse_code(words))
+            names = await self._names(tx)
+        return [self._line(row, names) for row in rows]
+
+    async def room(self, conversation_id: UUID) -> Room:
+        """A conversation with its timeline, case, person and drafts. Eleven queries, whatever its length."""
+        async with self._parts.database.transaction() as tx:
+            row = await tx.inbox.row(conversation_id)
+            if row is None:
+                raise NoSuchConversation("there is no such conversation")
+            conversation = await tx.conversations.get(conversation_id)
+            assert conversation is not None
+            names = await self._names(tx)
+            case = await tx.cases.get(row.case_id) if row.case_id else None
+            events = await tx.inbox.case_events(case.id) if case else []
+            entries = await self._entries(tx, conversation_id, row, names, events)
+            contacts = await tx.people.contacts(row.person_id)
+            person = await tx.people.get(row.person_id)
+            cases = await tx.cases.of_person(row.person_id)
+            drafts = await tx.desks.drafts(self._me.id, conversation_id)
+        return Room(
+            line=self._line(row, names),
+            entries=entries,
+            case=self._case(case, names) if case else None,
+            contacts=[
+                ContactView(
+                    kind=self._parts.kinds.get(one.account, one.account),
+                    account=one.account,
+                    address=one.address,
+                    verified=one.verified_at is not None,
+                    preferred=one.id == person.preferred_contact_id,
+                    blocked=one.blocked_at is not None,
+                    opted_out=one.opted_out_at is not None,
+                )
+                for one in contacts
+            ],
+            other_cases=[(one.code, one.type, one.status) for one in cases if one.id != row.case_id],
+            drafts={draft.mode: draft.text for draft in drafts},
+            colleagues=sorted(((id, name) for id, name in names.items()), key=lambda one: one[1].casefold()),
+            language=self._parts.language(person.language),
+            subject=conversation.subject,
+        )
+
+    async def file(self, attachment_id: UUID) -> tuple[FileView, str] | None:
+        """A stored file's view and the path of its bytes."""
+        async with self._parts.database.transaction() as tx:
+            row = await tx.messages.attachment(attachment_id)
+        if row is None or row.sha256 is None:
+            return None
+        return _file(row), str(self._parts.files.path(row.sha256))
+
+    async def original(self, message_id: UUID) -> str | None:
+        """The path of a mail's original bytes."""
+        async with self._parts.database.transaction() as tx:
+            message = await tx.messages.get(message_id)
+        if message is None or message.raw_sha256 is None:
+            return None
+        return str(self._parts.files.path(message.raw_sha256))
+
+    async def _names(self, tx: Transaction) -> Mapping[UUID, str]:
+        return {agent.id: agent.name for agent in await tx.agents.all()}
+
+    def _line(self, row: QueueRow, names: Mapping[UUID, str]) -> Line:
+        speaker_id = UUID(row.speaker.removeprefix("agent:")) if row.speaker != "bot" else None
+        speaker = "bot" if speaker_id is None else "me" if speaker_id == self._me.id else "other"
+        author = row.last_author or "person"
+        return Line(
+            id=row.id,
+            kind=self._parts.kinds.get(row.account, row.account),
+            account=row.account,
+            name=row.name,
+            address=row.address,
+            speaker=speaker,
+            speaker_name=names.get(speaker_id) if speaker_id else None,
+            flagged_at=row.flagged_at,
+            flag_reason=row.flag_reason,
+            urgent=row.urgent,
+            last_at=row.last_at,
+            last_text=row.last_text or "",
+            last_author=author.split(":")[0],
+            code=row.code,
+            type=row.type,
+            second_type=row.second_type,
+            doubt=bool(row.doubt),
+            severity=row.severity,
+            status=row.status,
+            due=row.due,
+            due_kind=row.due_kind,
+            solved_by=row.solved_by,
+            closed=row.case_closed_at is not None,
+            assigned_name=names.get(row.assigned_to) if row.assigned_to else None,
+        )
+
+    async def _entries(
+        self,
+        tx: Transaction,
+        conversation_id: UUID,
+        row: QueueRow,
+        names: Mapping[UUID, str],
+        events: Sequence[CaseEvent],
+    ) -> list[Entry]:
+        messages, outgoing, notes = await tx.inbox.said(conversation_id)
+        came = _by_owner(await tx.messages.attachments([one.id for one in messages]))
+        left = _by_owner(await tx.outbox.files([one.id for one in outgoing]))
+        entries = [self._in(one, came.get(one.id, ())) for one in messages]
+        entries += [self._out(one, left.get(one.id, ()), row, names) for one in outgoing]
+        entries += [_note(one, names) for one in notes]
+        entries.sort(key=lambda one: one.number)
+        return _with_events(entries, [_event(one, names) for one in events])
+
+    def _in(self, message: Message, files: Sequence[FileView]) -> Entry:
+        return Entry(
+            id=message.id,
+            number=message.number,
+            kind="in",
+            at=message.sent_at,
+            author="machine" if message.machine else "person",
+            who=None,
+            text=message.text,
+            files=files,
+            account=message.account,
+            channel=self._parts.kinds.get(message.account, message.account),
+            understanding=message.understanding or None,
+            revisions=message.revisions,
+            subject=message.subject,
+            html=message.extra.get("html"),
+            has_original=message.raw_sha256 is not None,
+        )
+
+    def _out(self, sent: Outgoing, files: Sequence[FileView], row: QueueRow, names: Mapping[UUID, str]) -> Entry:
+        author, _, agent = sent.author.partition(":")
+        elsewhere = (sent.account, sent.address) != (row.account, row.address)
+        mine = sent.author == f"agent:{self._me.id}"
+        return Entry(
+            id=sent.id,
+            number=sent.number,
+            kind="out",
+            at=sent.sent_at or sent.created_at,
+            author=author,
+            who=names.get(UUID(agent)) if agent else None,
+            # a one-time code is the customer's secret, also from us
+            text="••••••" if sent.kind == "code" else sent.text,
+            files=files,
+            state=sent.state,
+            state_at=sent.read_at or sent.delivered_at or sent.sent_at,
+            reason=sent.reason,
+            account=sent.account,
+            channel=self._parts.kinds.get(sent.account, sent.account),
+            address=sent.address if elsewhere else None,
+            buttons=[one["label"] for one in sent.buttons],
+            outgoing_kind=sent.kind,
+            subject=sent.subject,
+            may_undo=mine and sent.state == "queued" and sent.attempts == 0,
+        )
+
+    def _case(self, case: Case, names: Mapping[UUID, str]) -> CaseView:
+        return CaseView(
+            id=case.id,
+            code=case.code,
+            type=case.type,
+            second_type=case.second_type,
+            doubt=case.doubt,
+            type_confidence=case.type_confidence,
+            source=str(case.understanding.get("source", "")),
+            alarms=case.understanding.get("alarms", []),
+            severity=case.severity,
+            status=case.status,
+            bar=list(zip(states.CELLS, states.bar(case.status), strict=True)),
+            moves=[str(one) for one in states.moves(case.status)],
+            stage=case.stage,
+            facts=case.facts,
+            missing=missing(case.type, {slot: tuple(said) for slot, said in case.facts.items()}),
+            due=case.due,
+            due_kind=case.due_kind,
+            due_reason=explain(case.due_reason, self._me.language),
+            opened_at=case.opened_at,
+            solved_by=case.solved_by,
+            solved_at=case.solved_at,
+            closed_at=case.closed_at,
+            assigned_to=case.assigned_to,
+            assigned_name=names.get(case.assigned_to) if case.assigned_to else None,
+        )
+
+
+def _place(before: str | None) -> tuple[datetime, UUID] | None:
+    """The place in a list that a link carries; a broken one begins at the top."""
+    if not before:
+        return None
+    at, _, row_id = before.partition("|")
+    try:
+        return datetime.fromisoformat(at), UUID(row_id)
+    except ValueError:
+        return None
+
+
+def _file(row: Attachment) -> FileView:
+    return FileView(row.id, row.name, row.type, row.size, row.state, row.reason)
+
+
+def _by_owner(rows: Sequence[Attachment]) -> dict[UUID, list[FileView]]:
+    found: dict[UUID, list[FileView]] = {}
+    for row in rows:
+        owner = row.message_id or row.outgoing_id
+        if owner is not None:
+            found.setdefault(owner, []).append(_file(row))
+    return found
+
+
+def _note(note: Note, names: Mapping[UUID, str]) -> Entry:
+    return Entry(
+        id=note.id,
+        number=note.number,
+        kind="note",
+        at=note.created_at,
+        author="agent",
+        who=names.get(note.agent_id),
+        text=note.text,
+    )
+
+
+def _event(event: CaseEvent, names: Mapping[UUID, str]) -> Entry:
+    actor, _, agent = event.actor.partition(":")
+    return Entry(
+        id=event.id,
+        number=0,
+        kind="event",
+        at=event.at,
+        author="system" if actor == "bot" else actor,
+        who=names.get(UUID(agent)) if agent else None,
+        text="",
+        event=event.kind,
+        data=event.data,
+    )
+
+
+def _with_events(entries: list[Entry], events: list[Entry]) -> list[Entry]:
+    """Events stand where they happened; what was said keeps its own order, which is never by time."""
+    merged: list[Entry] = []
+    waiting = list(events)
+    for entry in entries:
+        while waiting and waiting[0].at <= entry.at:
+            merged.append(waiting.pop(0))
+        merged.append(entry)
+    return merged + waiting

@@ -1,0 +1,175 @@
+"""Send what stands in the outbox: mark it, hand it to the provider outside any transaction, record what came of it."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from bot.delivery import Deliveries
+from bot.parts import Parts
+from channels.channel import Address, Button, File, Outbound, Unavailable, Undeliverable
+from storage.tables import Conversation, Outgoing
+from storage.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+
+ROUNDS = 20  # rows that one wake-up sends before it lets others work
+PROVIDER_TIMEOUT = timedelta(seconds=30)
+LOST_AFTER = PROVIDER_TIMEOUT + timedelta(seconds=10)  # `sending` for longer: whoever sent it is dead
+BACK_OFF = tuple(timedelta(seconds=s) for s in (2, 10, 30, 120, 600, 1800))
+GIVE_UP_AFTER = timedelta(hours=48)
+
+
+class Sending:
+    """Handler of the wake-up `send:<conversation>`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._deliveries = Deliveries(parts)
+
+    async def run(self, conversation_id: UUID) -> None:
+        """Send what is due, in its order, and leave; a row that must wait holds back those behind it."""
+        for _ in range(ROUNDS):
+            outbound = await self._take(conversation_id)
+            if outbound is None:
+                return
+            if not await self._hand_over(outbound):
+                return
+        async with self._parts.database.transaction() as tx:  # more than one run's worth
+            conversation = await tx.conversations.get(conversation_id)
+            if conversation is not None and await tx.outbox.waiting(conversation_id, limit=1):
+                await tx.wake("send", conversation_id, lane=conversation.account)
+
+    async def _take(self, conversation_id: UUID) -> Outbound | None:
+        """Mark the next row as `sending` under the conversation's lock, the same that a take-over holds."""
+        async with self._parts.database.transaction() as tx:
+            conversation = await tx.conversations.locked(conversation_id)
+            if conversation is None:
+                return None
+            row = await self._next(tx, conversation)
+            if row is None:
+                return None
+            row.state, row.sending_at, row.attempts = "sending", self._parts.now(), row.attempts + 1
+            await tx.ring(f"conversation:{conversation_id}")
+            return await self._outbound(tx, conversation, row)
+
+    async def _next(self, tx: Transaction, conversation: Conversation) -> Outgoing | None:
+        now = self._parts.now()
+        for row in await tx.outbox.waiting(conversation.id):
+            if row.state == "sending":
+                if row.sending_at is not None and now - row.sending_at < LOST_AFTER:
+                    return None  # somebody is at it; what is behind it waits
+                if not self._take_up_again(tx, row):
+                    continue
+            elif row.author == "bot" and conversation.speaker != "bot":
+                row.state = "withdrawn"
+                continue
+            if row.not_before <= now:
+                return row
+            if row.attempts > 0:
+                return None  # it is being retried: order is kept
+        return None
+
+    def _take_up_again(self, tx: Transaction, row: Outgoing) -> bool:
+        """Whoever sent this died in the middle: it may have arrived. What matters is sent again, a survey never."""
+        tx.outbox.learn(row, "uncertain", self._parts.now(), reason="the sender died in the middle")
+        if row.kind == "survey" or not self._parts.features(row.account).repeat_uncertain:
+            return False
+        row.state = "queued"
+        return True
+
+    async def _outbound(self, tx: Transaction, conversation: Conversation, row: Outgoing) -> Outbound:
+        features = self._parts.features(row.account)
+        buttons = tuple(Button(one["label"], one["payload"]) for one in row.buttons)
+        thread: tuple[str, ...] = ()
+        if features.threads and row.account == conversation.account and row.kind not in ("code", "alert"):
+            thread = tuple(await tx.messages.recent_ids(conversation.id))
+        files = tuple(
+            File(one.name, one.type or "application/octet-stream", self._parts.files.path(one.sha256))
+            for one in await tx.outbox.files([row.id])
+            if one.sha256
+        )
+        return Outbound(
+            key=str(row.id),
+            to=_address(row),
+            text=row.text,
+            buttons=buttons if len(buttons) <= features.buttons else (),
+            files=files,
+            subject=row.subject or self._subject(row),
+            replies_to=thread,
+            automatic=_automatic(row),
+            code=row.code,
+            language=row.language,
+        )
+
+    def _subject(self, row: Outgoing) -> str | None:
+        if not self._parts.features(row.account).subject:
+            return None
+        blanks = {"company": self._parts.company.name, "code": row.code or ""}
+        line = "subject_code" if row.kind == "code" else "subject_case" if row.code else "subject_plain"
+        return self._parts.catalogue.render(line, row.language, self._parts.treatment(), blanks)
+
+    async def _hand_over(self, outbound: Outbound) -> bool:
+        """False: the provider is away, and what is behind this row waits too."""
+        channel = self._parts.channels.get(outbound.to.account)
+        try:
+            if channel is None:
+                raise Undeliverable(f"the account {outbound.to.account} is no longer in config.yaml")
+            async with asyncio.timeout(PROVIDER_TIMEOUT.total_seconds()):
+                provider_id = await channel.send(outbound)
+        except Undeliverable as fault:
+            logger.warning("sending: %s will not arrive: %s", outbound.key, type(fault).__name__)
+            await self._settle(outbound, failed=str(fault) or "refused")
+            return True
+        except TimeoutError:
+            await self._retry(outbound, Unavailable("no answer from the provider in time"))
+            return False
+        except Unavailable as fault:
+            await self._retry(outbound, fault)
+            return False
+        await self._settle(outbound, provider_id=provider_id)
+        return True
+
+    async def _settle(self, outbound: Outbound, *, provider_id: str | None = None, failed: str | None = None) -> None:
+        async with self._parts.database.transaction() as tx:
+            row = await self._locked_row(tx, outbound)
+            if row is None:
+                return
+            if failed is not None:
+                await self._deliveries.failed(tx, row, failed, permanent=True)
+            else:
+                row.provider_id = provider_id
+                tx.outbox.learn(row, "sent", self._parts.now())
+            await tx.ring(f"conversation:{row.conversation_id}")
+            await tx.ring("desk")
+
+    async def _retry(self, outbound: Outbound, fault: Unavailable) -> None:
+        async with self._parts.database.transaction() as tx:
+            row = await self._locked_row(tx, outbound)
+            if row is None or row.state != "sending":
+                return
+            if self._parts.now() - row.created_at > GIVE_UP_AFTER:
+                await self._deliveries.failed(tx, row, str(fault), permanent=True)
+                return
+            wait = fault.retry_after or BACK_OFF[min(row.attempts - 1, len(BACK_OFF) - 1)]
+            jitter = timedelta(milliseconds=self._parts.choose(max(int(wait.total_seconds() * 200), 1)))
+            row.state, row.reason = "queued", str(fault)[:500]
+            row.not_before = self._parts.now() + wait + jitter
+            await tx.ring(f"conversation:{row.conversation_id}")
+
+    async def _locked_row(self, tx: Transaction, outbound: Outbound) -> Outgoing | None:
+        row = await tx.outbox.get(UUID(outbound.key))
+        if row is None or await tx.conversations.locked(row.conversation_id) is None:
+            return None
+        return await tx.outbox.get(row.id, lock=True)
+
+
+def _address(row: Outgoing) -> Address:
+    return Address(row.account, row.address)
+
+
+def _automatic(row: Outgoing) -> str | None:
+    """What a mail says of its author (RFC 3834): replies to a person, news on our own account, or a person's words."""
+    if row.author.startswith("agent:"):
+        return None
+    return "auto-replied" if row.kind in ("ack", "answer", "receipt") else "auto-generated"

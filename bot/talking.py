@@ -1,0 +1,202 @@
+"""One conversation in one transaction: feed events to the dialogue, do what it wants, write one Answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from bot import wording
+from bot.casework import Casework
+from bot.dialogue import effects as fx
+from bot.dialogue import events as ev
+from bot.dialogue.engine import step
+from bot.dialogue.state import CaseFacts, Profile, State, Talk, dump, load
+from bot.parts import Parts
+from bot.proofs import Proofs
+from bot.writing import write
+from channels.channel import Address, Button
+from storage.tables import Case, ContactPoint, Conversation, Outgoing, Person
+from storage.transaction import Transaction
+
+
+@dataclass
+class Talking:
+    """Made by `begin`; then `feed` any number of events, then `finish` once."""
+
+    parts: Parts
+    tx: Transaction
+    conversation: Conversation  # locked
+    contact: ContactPoint
+    person: Person
+    case: Case | None
+    state: State
+    entries: Sequence[Any] = ()  # ids of messages that belong to a case that opens now
+    said: list[fx.Say] = field(default_factory=list)
+    shown: Case | None = None  # the case whose code and dates fill the blanks, where it is not the talk's own
+    link: str | None = None
+    actor: str = "bot"
+    opened: bool = False
+
+    @classmethod
+    async def begin(cls, parts: Parts, tx: Transaction, conversation: Conversation, **values: Any) -> "Talking":
+        """Put the state together from its three places."""
+        contact = await tx.people.contact_by_id(conversation.contact_point_id)
+        person = await tx.people.get(conversation.person_id)
+        case = await tx.cases.get(conversation.case_id, lock=True) if conversation.case_id else None
+        contacts = {
+            parts.kinds[one.account]: one.verified_at is not None
+            for one in await tx.people.contacts(person.id)
+            if one.account in parts.kinds and one.blocked_at is None
+        }
+        preferred = await tx.people.contact_by_id(person.preferred_contact_id) if person.preferred_contact_id else None
+        profile = Profile(
+            language=person.language,
+            name=person.name,
+            preferred=parts.kinds.get(preferred.account) if preferred else None,
+            contacts=contacts,
+            treatment=parts.treatment(),
+            opted_out=contact.opted_out_at is not None,
+        )
+        state = State(talk=_talk(conversation), case=_case_facts(case), profile=profile)
+        return cls(parts, tx, conversation, contact, person, case, state, **values)
+
+    async def feed(self, event: ev.Event) -> None:
+        """One event, and all that follows from it in this turn."""
+        self.state, wanted = step(self.state, event)
+        for effect in wanted:
+            await self._do(effect)
+
+    async def _do(self, effect: fx.Effect) -> None:
+        match effect:
+            case fx.Say():
+                self.said.append(effect)
+            case fx.OpenCase():
+                await self._open(effect)
+            case fx.AskStatus(code):
+                self.shown, found = await self._proofs.look_up(self.conversation, self.contact, code)
+                await self.feed(found)
+            case fx.VerifyCode(code):
+                await self.feed(await self._proofs.check_code(self.conversation, self.person, code))
+            case fx.SendCode(email):
+                await self._proofs.send_code(self.conversation, self.person, self.case, email)
+            case fx.LinkTelegram():
+                self.link = await self._proofs.make_link(self.conversation, self.person)
+            case fx.LeaveCase():
+                self.case = self.conversation.case_id = None
+            case fx.SetLanguage(language):
+                self.person.language = self.parts.language(language)
+            case fx.SetName(name):
+                await self.tx.people.rename(self.person, name[:200])
+            case fx.SetPreferred(kind, address):
+                await self._prefer(kind, address)
+            case fx.OptOut():
+                self.contact.opted_out_at = self.parts.now()
+            case fx.CallPerson(reason, urgent):
+                await self.flag(reason, urgent=urgent)
+            case fx.Flag(reason):
+                await self.flag(reason, urgent=False)
+            case fx.StartTimer(kind):
+                due = self.parts.now() + timedelta(hours=self.parts.policy.silence_hours)
+                await self.tx.timers.start(f"{kind}:{self.conversation.id}", self.conversation.id, kind, due)
+            case fx.StopTimer(kind):
+                await self.tx.timers.stop(f"{kind}:{self.conversation.id}")
+            case fx.UpdateCase() | fx.Reopen() | fx.ConfirmSolved():
+                if self.case is not None:
+                    await Casework(self.parts, self.tx, self.actor).change(self.case, effect)
+            case fx.AddContact() | fx.SetTreatment():
+                pass  # an unproved address is a fact of the case and nothing more; the treatment is the company's
+
+    @property
+    def _proofs(self) -> Proofs:
+        return Proofs(self.parts, self.tx)
+
+    async def _open(self, effect: fx.OpenCase) -> None:
+        casework = Casework(self.parts, self.tx, self.actor)
+        self.case = await casework.open(self.person, self.conversation.account, effect)
+        await self.tx.flush()
+        self.conversation.case_id = self.case.id
+        await self.tx.cases.link(self.case.id, self.entries)
+        self.opened = True
+
+    async def flag(self, reason: str, *, urgent: bool) -> None:
+        """Put the conversation on the agents' list; an urgent reason is never replaced by a lesser one."""
+        now = self.parts.now()
+        if self.conversation.flagged_at is None or urgent:
+            self.conversation.flag_reason = reason
+        self.conversation.flagged_at = self.conversation.flagged_at or now
+        self.conversation.urgent = self.conversation.urgent or urgent
+        if reason == "asked":
+            self.conversation.human_asked_at = self.conversation.human_asked_at or now
+        if self.case is not None:
+            await self.tx.cases.add_event(self.case, actor=self.actor, kind="flagged", data={"reason": reason})
+
+    async def _prefer(self, kind: str, address: str | None) -> None:
+        for contact in await self.tx.people.contacts(self.person.id):
+            fits = self.parts.kinds.get(contact.account) == kind and (address is None or contact.address == address)
+            if fits and contact.verified_at is not None and contact.blocked_at is None:
+                self.person.preferred_contact_id = contact.id
+                contact.opted_out_at = None
+                if self.case is not None:
+                    data = {"channel": contact.account}
+                    await self.tx.cases.add_event(self.case, actor=self.actor, kind="preferred", data=data)
+                return
+
+    async def finish(self, *, author: str = "bot", news: bool = False) -> list[Outgoing]:
+        """Keep the state and write one Answer of all that was said; `news` is something that nobody asked for."""
+        self.conversation.state = dump(self.state.talk)
+        if self.case is not None and self.state.case is not None:
+            Casework.keep_facts(self.case, self.state.case)
+        if not self.said:
+            return []
+        language = self.parts.language(self.person.language)
+        told = self.shown or self.case
+        lines = [one.line for one in self.said]
+        rows = await write(
+            self.parts,
+            self.tx,
+            self.conversation,
+            Address(self.contact.account, self.contact.address),
+            author=author,
+            kind=wording.kind(lines, news=news),
+            text=wording.answer(self.parts, self.said, told, language, self.link),
+            buttons=self._buttons(language),
+            lines=lines,
+            case=self.case,
+            language=language,
+        )
+        if self.opened and self.case is not None:
+            self.case.receipt_at = self.parts.now()
+        return rows
+
+    def _buttons(self, language: str) -> list[Button]:
+        found: dict[str, Button] = {}
+        for one in self.said:
+            for choice in one.buttons:
+                label = self.parts.catalogue.render(choice.line, language, self.parts.treatment(), {})
+                found[choice.payload] = Button(label, choice.payload)
+        return list(found.values())
+
+
+def _talk(conversation: Conversation) -> Talk:
+    """The talk as stored; who speaks is decided by the conversation's own column, the lock of all of it."""
+    talk = load(Talk, conversation.state)
+    if conversation.speaker != "bot":
+        return replace(talk, speaker="person")
+    return replace(talk, speaker="bot") if talk.speaker == "person" else talk
+
+
+def _case_facts(case: Case | None) -> CaseFacts | None:
+    if case is None:
+        return None
+    stored: Mapping[str, Any] = {
+        "code": case.code,
+        "type": case.type,
+        "doubt": case.doubt,
+        "severity": case.severity,
+        "facts": case.facts,
+        "asked": case.understanding.get("asked", []),
+        "stage": case.stage,
+        "status": case.status,
+        "solved_by": case.solved_by,
+    }
+    return load(CaseFacts, stored)

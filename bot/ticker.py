@@ -1,0 +1,86 @@
+"""What time brings: ended burst windows, held-back rows, due timers, and a sweep for wake-ups that got lost."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from bot.delivery import Deliveries
+from bot.parts import Parts
+from storage.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+
+TICK = 0.5
+SWEEP_EVERY = timedelta(seconds=5)
+FORGOTTEN_AFTER = timedelta(seconds=10)
+HELD_WINDOW = timedelta(seconds=15)  # a row that was due longer ago is the sweep's
+UNREAD_EVERY = timedelta(seconds=5)
+
+
+class Ticker:
+    """Runs in every worker; each due thing is taken by one of them (SKIP LOCKED)."""
+
+    def __init__(self, parts: Parts, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._parts = parts
+        self._sleep = sleep
+        self._deliveries = Deliveries(parts)
+        self._swept = self._looked = parts.now() - timedelta(days=1)
+
+    async def run(self) -> None:
+        """Tick until cancelled. Raises what the database raises; the keeper starts it again."""
+        while True:
+            await self.tick()
+            await self._sleep(TICK)
+
+    async def tick(self) -> None:
+        """One look at everything that is due."""
+        async with self._parts.database.transaction() as tx:
+            for conversation_id in await tx.conversations.burst_is_over():
+                await tx.wake("turn", conversation_id)
+            await self._wake_sends(tx, await tx.outbox.due(HELD_WINDOW))
+            for timer in await tx.timers.due():
+                await self._fire(tx, timer.conversation_id, timer.key, timer.kind, timer.data)
+        now = self._parts.now()
+        if now - self._swept >= SWEEP_EVERY:
+            self._swept = now
+            await self.sweep()
+        if now - self._looked >= UNREAD_EVERY:
+            self._looked = now
+            await self._unread()
+
+    async def _fire(self, tx: Transaction, conversation_id: UUID, key: str, kind: str, data: dict[str, object]) -> None:
+        """A due timer becomes an internal inbound row, and goes the same way as everything else."""
+        conversation = await tx.conversations.locked(conversation_id)
+        if conversation is None:
+            return
+        await tx.messages.receive(
+            conversation,
+            provider_key=f"{key}:{self._parts.now().isoformat()}",
+            account="internal",
+            kind="internal",
+            event={"kind": kind, **data},
+        )
+        await tx.wake("turn", conversation_id)
+
+    async def sweep(self) -> None:
+        """Wake what should have been done long ago; a wake-up too many changes nothing."""
+        async with self._parts.database.transaction() as tx:
+            turns = await tx.messages.forgotten(FORGOTTEN_AFTER)
+            for conversation_id in turns:
+                await tx.wake("turn", conversation_id)
+            sends = await tx.outbox.forgotten(FORGOTTEN_AFTER)
+            await self._wake_sends(tx, sends)
+        if turns or sends:
+            logger.info("ticker: woke %d turns and %d sends that were late", len(turns), len(sends))
+
+    async def _wake_sends(self, tx: Transaction, due: Sequence[tuple[UUID, str]]) -> None:
+        for conversation_id, account in due:
+            await tx.wake("send", conversation_id, lane=account)
+
+    async def _unread(self) -> None:
+        for account, channel in self._parts.channels.items():
+            after = getattr(channel, "unread_fallback", None)
+            if isinstance(after, timedelta):
+                await self._deliveries.unread(account, after)

@@ -1,0 +1,247 @@
+"""The turn: understand what waits in one conversation and answer it, all kept or nothing."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from bot import dates, hours
+from bot.codes import find as find_codes
+from bot.dialogue import events as ev
+from bot.fitting import pressed_of
+from bot.parts import Parts
+from bot.proofs import Proofs
+from bot.talking import Talking
+from bot.writing import offered
+from channels.channel import Button
+from nlu.understanding import Hint, Understanding
+from storage.tables import Conversation, Message
+from storage.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+ROUNDS = 5  # a wake-up looks again this often before it leaves the rest to the next
+
+
+@dataclass(frozen=True)
+class _Burst:
+    """Messages that get one Answer together: plain words in a row, or one pressed button, or one internal event."""
+
+    messages: tuple[Message, ...]
+    files: int
+    pressed: str | None
+    understanding: Understanding | None
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """What stood in the database when we began to think."""
+
+    account: str
+    language: str | None
+    pending: str | None
+    messages: list[Message]
+    files: dict[UUID, int]
+    buttons: list[Button]
+
+
+class Turns:
+    """Handler of the wake-up `turn:<conversation>`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def run(self, conversation_id: UUID) -> None:
+        """Answer what waits, look once more, and leave."""
+        for _ in range(ROUNDS):
+            if not await self._once(conversation_id):
+                return
+
+    async def _once(self, conversation_id: UUID) -> bool:
+        waiting = await self._read(conversation_id)
+        if waiting is None:
+            return False
+        bursts = [await self._understand(burst, waiting) for burst in _bursts(waiting)]  # outside any transaction
+        async with self._parts.database.transaction() as tx:
+            conversation = await tx.conversations.locked(conversation_id)
+            if conversation is None:
+                return False
+            understood = {message.id: _stored(burst, message) for burst in bursts for message in burst.messages}
+            if await tx.messages.handled(understood) != len(understood):
+                raise Overtaken("another turn answered these messages")
+            await self._answer(tx, conversation, bursts)
+        return True
+
+    async def _read(self, conversation_id: UUID) -> _Waiting | None:
+        async with self._parts.database.transaction() as tx:
+            conversation = await tx.conversations.get(conversation_id)
+            if conversation is None:
+                return None
+            if conversation.answer_after is not None and conversation.answer_after > self._parts.now():
+                return None  # still in the burst window: the ticker wakes us when it ends
+            messages = await tx.messages.waiting(conversation_id)
+            if not messages:
+                return None
+            files: dict[UUID, int] = {}
+            for attachment in await tx.messages.attachments([one.id for one in messages]):
+                if attachment.message_id is not None and not attachment.inline:
+                    files[attachment.message_id] = files.get(attachment.message_id, 0) + 1
+            recent = await tx.outbox.after(conversation_id, max(0, messages[0].number - 30))
+            person = await tx.people.get(conversation.person_id)
+        pending = conversation.state.get("pending") or []
+        before = [row for row in recent if row.number < messages[0].number and row.account == conversation.account]
+        return _Waiting(
+            conversation.account, person.language, pending[0] if pending else None, messages, files, offered(before)
+        )
+
+    async def _understand(self, burst: _Burst, waiting: _Waiting) -> _Burst:
+        if burst.messages[0].kind == "internal":
+            return burst
+        last = burst.messages[-1]
+        text = "\n".join(message.text for message in burst.messages if message.text)
+        hint = Hint(
+            now=last.sent_at.astimezone(self._parts.timezone),
+            language=waiting.language or self._parts.company.languages[0],
+            country=self._parts.company.country,
+            channel=waiting.account,
+            pending=waiting.pending,
+        )
+        return replace(burst, understanding=await self._parts.understander.understand(text, hint))
+
+    async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[_Burst]) -> None:
+        entries = [message.id for burst in bursts for message in burst.messages if message.kind == "person"]
+        before = conversation.case_id
+        talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
+        allowed = await self._may_answer(tx, talking)
+        for burst in bursts:
+            start = burst.messages[0].event.get("start")
+            if start and await self._linked(tx, talking, start):
+                talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
+                await talking.feed(ev.ChannelLinked(self._parts.kinds[conversation.account], talking.contact.address))
+                continue
+            await talking.feed(self._event(burst, talking))
+        if not allowed:
+            logger.warning("turn: %s: too many answers in an hour, this one stays unsaid", conversation.id)
+            talking.said.clear()
+        if conversation.case_id is not None and conversation.case_id != before:
+            await tx.cases.link(conversation.case_id, entries)
+        rows = await talking.finish()
+        if rows:
+            await tx.outbox.withdraw_late_acks(conversation.id, self._parts.now())
+        await tx.ring("desk")
+
+    async def _may_answer(self, tx: Transaction, talking: Talking) -> bool:
+        """Two machines must not talk to each other for ever (A0-11)."""
+        return await tx.limits.use(
+            f"answers:{talking.contact.id}",
+            at_most=self._parts.policy.bot_answers_per_hour,
+            within=timedelta(hours=1),
+        )
+
+    async def _linked(self, tx: Transaction, talking: Talking, payload: str) -> bool:
+        """A single-use link was opened here: this chat is the same person's, and goes on with the same case."""
+        proof = await Proofs(self._parts, tx).follow_link(talking.contact, payload)
+        if proof is None:
+            return False
+        asked_in = await tx.conversations.get(proof.conversation_id)
+        if asked_in is not None and asked_in.id != talking.conversation.id:
+            talking.conversation.case_id = talking.conversation.case_id or asked_in.case_id
+            talking.conversation.speaker = asked_in.speaker
+        person = await tx.people.get(proof.person_id)
+        person.preferred_contact_id = talking.contact.id
+        await tx.flush()
+        return True
+
+    def _event(self, burst: _Burst, talking: Talking) -> ev.Event:
+        if burst.understanding is None:
+            return _internal(burst.messages[0].event)
+        understood = burst.understanding
+        text = "\n".join(message.text for message in burst.messages if message.text)
+        codes = find_codes(text)
+        kinds = tuple(dict.fromkeys(self._parts.kinds.values()))
+        now = self._parts.now()
+        opens = hours.next_open(self._parts.company.hours_calendar(), now)
+        return ev.Said(
+            text=text,
+            language=self._parts.language(understood.language),
+            type=understood.type,
+            type_confidence=understood.type_confidence,
+            sure=understood.sure,
+            second_type=understood.second_type,
+            severity=understood.severity,
+            act=understood.act,
+            human_now=understood.human_now,
+            facts=tuple(ev.Heard(fact.kind, fact.value, fact.text) for fact in understood.facts),
+            alarms=tuple(dict.fromkeys(trigger.alarm for trigger in understood.triggers)),
+            source=understood.source,
+            pressed=burst.pressed,
+            files=burst.files,
+            code=codes[0] if codes else None,
+            channel=self._parts.kinds.get(talking.conversation.account, talking.conversation.account),
+            channels=kinds,
+            acked=talking.conversation.acked_at is not None
+            and self._parts.features(talking.conversation.account).late_ack is None,
+            reachable=_reachable(self._parts, talking),
+            people_online=hours.open_at(self._parts.company.hours_calendar(), now),
+            back_at=dates.when_open(
+                opens, now, talking.state.profile.language or understood.language, self._parts.company.timezone
+            )
+            if opens
+            else None,
+        )
+
+
+class Overtaken(Exception):
+    """Somebody else answered in the meantime; everything of this turn is rolled back and nothing is lost."""
+
+
+def _bursts(waiting: _Waiting) -> list[_Burst]:
+    """Plain words in a row belong together; a pressed (or typed) choice and an internal event stand alone."""
+    found: list[_Burst] = []
+    plain: list[Message] = []
+
+    def files(messages: Sequence[Message]) -> int:
+        return sum(waiting.files.get(message.id, 0) for message in messages)
+
+    def close() -> None:
+        if plain:
+            found.append(_Burst(tuple(plain), files(plain), None, None))
+            plain.clear()
+
+    for message in waiting.messages:
+        pressed = message.pressed or (None if plain else pressed_of(message.text, waiting.buttons))
+        if pressed or message.kind == "internal" or message.event.get("start"):
+            close()
+            found.append(_Burst((message,), files((message,)), pressed, None))
+        else:
+            plain.append(message)
+    close()
+    return found
+
+
+def _stored(burst: _Burst, message: Message) -> dict[str, Any]:
+    """What was understood, kept with the last message of its burst."""
+    if burst.understanding is None:
+        return {}
+    if message is not burst.messages[-1]:
+        return {"with": str(burst.messages[-1].id)}
+    return asdict(burst.understanding)
+
+
+def _internal(event: dict[str, Any]) -> ev.Event:
+    match event:
+        case {"kind": "silence"}:
+            return ev.SilenceDay()
+        case {"kind": "linked", "channel": channel, "address": address}:
+            return ev.ChannelLinked(channel, address)
+        case _:
+            raise ValueError(f"an internal row holds an event that this version does not know: {event.get('kind')}")
+
+
+def _reachable(parts: Parts, talking: Talking) -> bool:
+    """Whether we can still write when a web page is closed."""
+    own = parts.kinds.get(talking.conversation.account)
+    return own != "webchat" or any(
+        proved for kind, proved in talking.state.profile.contacts.items() if kind != "webchat"
+    )

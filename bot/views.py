@@ -1,0 +1,162 @@
+"""What the console is given to show: plain values, no rows of the database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Me:
+    """The agent who looks."""
+
+    id: UUID
+    login: str
+    name: str
+    role: str  # agent | manager | admin
+    language: str
+
+    @property
+    def may_manage(self) -> bool:
+        """Whether managers' pages are open."""
+        return self.role in ("manager", "admin")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a list: a conversation and its case."""
+
+    id: UUID
+    kind: str  # of channel: webchat | telegram | email …
+    account: str
+    name: str | None
+    address: str
+    speaker: str  # bot | me | other
+    speaker_name: str | None
+    flagged_at: datetime | None
+    flag_reason: str | None
+    urgent: bool
+    last_at: datetime
+    last_text: str
+    last_author: str  # person | bot | agent | notice
+    code: str | None
+    type: str | None
+    second_type: str | None
+    doubt: bool
+    severity: str | None
+    status: str | None
+    due: date | None
+    due_kind: str | None
+    solved_by: str | None
+    closed: bool
+    assigned_name: str | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list; `next` is what to pass as `before` for the page below."""
+
+    lines: Sequence[Line]
+    next: str | None
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class FileView:
+    """A file of a message. Only a `stored` one can be downloaded."""
+
+    id: UUID
+    name: str
+    type: str | None
+    size: int | None
+    state: str  # waiting | stored | refused | failed
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing in the timeline, in the order of the conversation."""
+
+    id: UUID
+    number: int
+    kind: str  # in | out | note | event
+    at: datetime
+    author: str  # person | machine | bot | agent | notice | system
+    who: str | None  # name of the agent
+    text: str
+    files: Sequence[FileView] = ()
+    state: str | None = None  # delivery of what we sent
+    state_at: datetime | None = None
+    reason: str | None = None
+    account: str | None = None
+    channel: str | None = None
+    address: str | None = None  # where it went, when not to the conversation's own address
+    buttons: Sequence[str] = ()
+    outgoing_kind: str | None = None  # ack | answer | receipt | update | closing | agent | code | alert
+    understanding: Mapping[str, Any] | None = None
+    revisions: Sequence[Mapping[str, Any]] = ()
+    subject: str | None = None
+    html: str | None = None  # a mail's cleaned HTML, to be shown in a sandbox only
+    has_original: bool = False
+    event: str | None = None
+    data: Mapping[str, Any] | None = None
+    may_undo: bool = False
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """A case as its panel shows it."""
+
+    id: UUID
+    code: str
+    type: str
+    second_type: str | None
+    doubt: bool
+    type_confidence: float
+    source: str
+    alarms: Sequence[str]
+    severity: str
+    status: str
+    bar: Sequence[tuple[str, str]]  # the seven cells: (name, done | now | next)
+    moves: Sequence[str]  # states that it may be moved to
+    stage: str
+    facts: Mapping[str, Sequence[str]]
+    missing: Sequence[str]  # slots that the form wants and nobody has told
+    due: date | None
+    due_kind: str
+    due_reason: str
+    opened_at: datetime
+    solved_by: str | None
+    solved_at: datetime | None
+    closed_at: datetime | None
+    assigned_to: UUID | None
+    assigned_name: str | None
+
+
+@dataclass(frozen=True)
+class ContactView:
+    """An address of the person."""
+
+    kind: str
+    account: str
+    address: str
+    verified: bool
+    preferred: bool
+    blocked: bool
+    opted_out: bool
+
+
+@dataclass(frozen=True)
+class Room:
+    """A conversation with everything around it."""
+
+    line: Line
+    entries: Sequence[Entry]
+    case: CaseView | None
+    contacts: Sequence[ContactView]
+    other_cases: Sequence[tuple[str, str, str]]  # code, type, status
+    drafts: Mapping[str, str]  # mode -> text
+    colleagues: Sequence[tuple[UUID, str]]
+    language: str
+    subject: str | None

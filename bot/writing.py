@@ -1,0 +1,92 @@
+"""Write outgoing rows: render the catalogue's lines, fit them to the channel, put them into the outbox."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from bot.fitting import fit
+from bot.parts import Parts
+from channels.channel import Address, Button
+from storage.tables import Case, Conversation, Outgoing
+from storage.transaction import Transaction
+
+_SUBJECT_PREFIX = re.compile(r"^\s*((re|rv|fwd?|enc|res|aw)\s*:\s*)+", re.IGNORECASE)
+
+
+async def write(
+    parts: Parts,
+    tx: Transaction,
+    conversation: Conversation,
+    to: Address,
+    *,
+    author: str,
+    kind: str,
+    text: str,
+    buttons: Sequence[Button] = (),
+    lines: Sequence[str] = (),
+    case: Case | None = None,
+    language: str = "es",
+    not_before: datetime | None = None,
+    first_id: UUID | None = None,
+    **values: Any,
+) -> list[Outgoing]:
+    """Queue a text in a (locked) conversation and wake its sending. Several rows when the channel's limit wants it."""
+    features = parts.features(to.account)
+    rows = []
+    for number, (part, shown) in enumerate(fit(text, buttons, features)):
+        row = tx.outbox.queue(
+            conversation,
+            address=to.value,
+            account=to.account,
+            author=author,
+            kind=kind,
+            text=part,
+            # numbered choices are kept too: a typed "2" is then understood
+            buttons=[{"label": b.label, "payload": b.payload} for b in shown or (buttons if number == 0 else ())],
+            lines=list(lines),
+            subject=subject(conversation, case) if features.subject else None,
+            code=case.code if case else None,
+            case_id=case.id if case else None,
+            language=language,
+            not_before=not_before or parts.now(),
+            **values,
+        )
+        if number == 0 and first_id is not None:
+            row.id = first_id
+        rows.append(row)
+    await tx.flush()
+    if case is not None:
+        await tx.cases.link(case.id, [row.id for row in rows])
+    if not_before is None or not_before <= parts.now():
+        await tx.wake("send", conversation.id, lane=conversation.account)
+    await tx.ring(f"conversation:{conversation.id}")
+    await tx.ring("desk")
+    return rows
+
+
+def subject(conversation: Conversation, case: Case | None) -> str:
+    """The thread's own subject, so that a mail program keeps the thread; the channel adds the code's token."""
+    own = _SUBJECT_PREFIX.sub("", conversation.subject or "").strip()
+    return f"Re: {own}" if own else (case.code if case else "")
+
+
+def offered(rows: Sequence[Outgoing]) -> list[Button]:
+    """The choices that stand under the newest message that offers any."""
+    for row in reversed(rows):
+        if row.buttons and row.state != "withdrawn":
+            return [Button(one["label"], one["payload"]) for one in row.buttons]
+    return []
+
+
+def say(parts: Parts, line: str, language: str, blanks: Mapping[str, str] | None = None) -> str:
+    """One line of the catalogue, with the company's own words filled in."""
+    filled = {
+        "company": parts.company.name,
+        "bot_name": parts.company.bot_name,
+        "privacy_url": parts.company.privacy_url or "",
+        "emergency_number": parts.company.emergency_number or "",
+        **(blanks or {}),
+    }
+    return parts.catalogue.render(line, language, parts.treatment(), filled)
