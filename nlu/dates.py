@@ -1,8 +1,11 @@
-"""Dates as people write them: found by expressions first, because reading a whole text with dateparser takes far too long."""
+"""Dates as people write them in three languages, counted from the day the message was written.
+
+One expression and a table of words do it in microseconds: dateparser takes 0.3 s for its first date, does not read
+"el jueves pasado" or "quinta-feira passada", and searching a whole text with it takes far longer than a model's run.
+"""
 
 import re
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 
 from nlu.fold import plain
@@ -44,8 +47,8 @@ _NUMBER = {
 }  # fmt: skip
 
 
-def _any(words: object) -> str:
-    return "|".join(sorted(map(re.escape, map(str, list(words))), key=len, reverse=True))  # type: ignore[call-overload]  # any iterable of words
+def _any(words: Iterable[str]) -> str:
+    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
 
 
 _YEAR = r"(?:\s*(?:,|de[l]?|of)?\s*(?P<{0}>(?:19|20)\d\d))?"
@@ -99,7 +102,7 @@ def _read(match: re.Match[str], today: date, country: str) -> date | None:
     if group["short"]:
         first, last = (int(n) for n in group["short"].split("/"))
         return _nearest(first, last, today) if country == "US" else _nearest(last, first, today)
-    return _parsed(match.group(), today, country)
+    return _digits(match.group(), country)
 
 
 def _weekday(match: re.Match[str], today: date) -> date:
@@ -127,15 +130,10 @@ def _nearest(month: int, day: int, today: date) -> date:
     return this
 
 
-def _parsed(text: str, today: date, country: str) -> date | None:
-    import dateparser  # takes 0.1 s to load: only when a text has a date in digits
-
-    order = "YMD" if re.match(r"\d{4}", text) else "MDY" if country == "US" else "DMY"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = dateparser.parse(
-            text,
-            languages=["en"],
-            settings={"DATE_ORDER": order, "RELATIVE_BASE": datetime.combine(today, datetime.min.time()), "STRICT_PARSING": True},
-        )
-    return found.date() if found else None
+def _digits(text: str, country: str) -> date:
+    """15/11/2026, 2026-11-15, 15.11.26; the month comes first in the United States, or where it must."""
+    first, middle, last = (int(part) for part in re.split(r"[-/.]", text))
+    if first > 31:
+        return date(first, middle, last)
+    day, month = (middle, first) if country == "US" or middle > 12 else (first, middle)
+    return date(last if last > 99 else 2000 + last, *((day, month) if month > 12 else (month, day)))

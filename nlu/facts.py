@@ -9,7 +9,7 @@ import phonenumbers
 from nlu.dates import find_dates
 from nlu.fold import Folded, plain
 from nlu.money import find_amounts
-from nlu.phrases import group, words
+from nlu.phrases import Group, group, words
 from nlu.rules import case_codes
 from nlu.understanding import LANGUAGES, Fact, Hint
 
@@ -21,14 +21,23 @@ _NUMBERED = (
     ("order", "pedido|orden|orden de compra|compra|encomenda|order|purchase|po|envio|guia|tracking"),
     ("invoice", "factura|invoice|bill|recibo|boleta|fatura|nota fiscal|boleto|ticket de compra"),
     ("contract", "contrato|contract|poliza|policy|apolice|suscripcion|suscriptor|account|cuenta|matricula|nic|niu"),
-    ("document", "cedula|cc|c\\.c|ce|dni|rut|run|ruc|nit|cpf|cnpj|curp|cuit|cuil|pasaporte|passport|passaporte|documento|document|rg|ti"),
+    (
+        "document",
+        "cedula|cc|c\\.c|ce|dni|rut|run|ruc|nit|cpf|cnpj|curp|cuit|cuil|pasaporte|passport|passaporte|documento|document|rg|ti",
+    ),
 )
 _DOCUMENT = r"(?P<id>(?=[a-z]{0,4}\d)[a-z]{0,4}\d(?:[\d.\s-]{3,18}[\dk]|[a-z0-9]{3,18})|[a-z]{4}\d{6}[a-z0-9]{8})"
 _PRIVATE_IDS = re.compile(r"(?<![\w.-])(?:\d{3}\.\d{3}\.\d{3}-\d{2}|\d{1,2}\.\d{3}\.\d{3}-[\dk])(?![\w-])")
 _HASH = re.compile(r"(?<![\w#])#\s?(?P<id>\d{4,14})(?![\w-])")
 _ALONE = re.compile(r"\s*(?:es |is |e |el |o |the )?#?(?P<id>[a-z]{0,4}-?\d{4,12})\s*[.!]?\s*")
 _NAME = r"(?P<name>[A-ZÁÉÍÓÚÑÂÊÔÃÕÇ][a-záéíóúñâêôãõç]+(?:\s+[A-ZÁÉÍÓÚÑÂÊÔÃÕÇ][a-záéíóúñâêôãõç]+){0,2})"
-_PENDING_NUMBER = {"order": "order", "invoice": "invoice", "contract": "contract", "document": "document", "document_number": "document"}
+_PENDING_NUMBER = {
+    "order": "order",
+    "invoice": "invoice",
+    "contract": "contract",
+    "document": "document",
+    "reference": "order",
+}
 _RANK = ("email", "document", "amount", "date", "order", "invoice", "contract", "phone", "person", "area", "wish")
 
 
@@ -64,7 +73,12 @@ def _candidates(text: str, low: str, hint: Hint) -> Iterator[Fact]:
 @cache
 def _labels() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple(
-        (kind, re.compile(rf"(?<!\w)(?:{names})(?!\w){_LINK}(?<![\w-]){_DOCUMENT if kind == 'document' else _ID}(?![\w@])"))
+        (
+            kind,
+            re.compile(
+                rf"(?<!\w)(?:{names})(?!\w){_LINK}(?<![\w-]){_DOCUMENT if kind == 'document' else _ID}(?![\w@])"
+            ),
+        )
         for kind, names in _NUMBERED
     )
 
@@ -76,7 +90,10 @@ def _labelled(text: str, low: str) -> Iterator[Fact]:
         for match in pattern.finditer(low):
             start, end = match.span("id")
             ending = low[end:]
-            if re.match(r"\s*(?:dias|days|semanas|weeks|veces|times|meses|months|horas|hours|mil\b|minut|%|/\d|[.,]\d{2,3})", ending):
+            if re.match(
+                r"\s*(?:dias|days|semanas|weeks|veces|times|meses|months|horas|hours|mil\b|minut|%|/\d|[.,]\d{2,3})",
+                ending,
+            ):
                 continue  # "pedido hace 15 dias", "orden de 2.000"
             if len(re.sub(r"\D", "", match["id"])) >= 2:
                 yield _fact(kind, text[start:end].strip(), text, (start, end))
@@ -85,8 +102,11 @@ def _labelled(text: str, low: str) -> Iterator[Fact]:
 def _asked(text: str, low: str, pending: str | None) -> Iterator[Fact]:
     """A bare number is what we asked for; unasked, it is an order."""
     match = _ALONE.fullmatch(low)
-    if match and (pending in _PENDING_NUMBER or (pending is None and len(match["id"]) < 9)):
-        yield _fact(_PENDING_NUMBER.get(pending or "order", "order"), text[slice(*match.span("id"))], text, match.span("id"))
+    asked = next((slot for slot in re.split(r"[\s,]+", pending or "") if slot in _PENDING_NUMBER), None)
+    if match and (asked or (pending is None and len(match["id"]) < 9)):
+        yield _fact(
+            _PENDING_NUMBER.get(asked or "order", "order"), text[slice(*match.span("id"))], text, match.span("id")
+        )
 
 
 def _phones(text: str, country: str) -> Iterator[Fact]:
@@ -100,11 +120,13 @@ def _phones(text: str, country: str) -> Iterator[Fact]:
 
 @cache
 def _introduced() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """"el técnico Carlos", "sede Centro": a capital letter is what makes it clear."""
+    """ "el técnico Carlos", "sede Centro": a capital letter is what makes it clear."""
     found = []
     for kind in ("person", "area"):
         titles = "|".join(t for language in LANGUAGES for t in words(language)[kind])
-        found.append((kind, re.compile(rf"(?<!\w)(?i:{_accents(titles)})\.?\s+(?:(?i:de|del|el|la|da|do|o|a)\s+)?{_NAME}")))
+        found.append(
+            (kind, re.compile(rf"(?<!\w)(?i:{_accents(titles)})\.?\s+(?:(?i:de|del|el|la|da|do|o|a)\s+)?{_NAME}"))
+        )
     after = "|".join(words(language)["person_after"] for language in LANGUAGES)
     found.append(("person", re.compile(rf"(?<!\w){_NAME},?\s+(?i:{_accents(after)})(?!\w)")))
     return tuple(found)
@@ -112,7 +134,9 @@ def _introduced() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 def _accents(pattern: str) -> str:
     for plain_letter, letters in (("a", "[aáâã]"), ("e", "[eéê]"), ("i", "[ií]"), ("o", "[oóôõ]"), ("u", "[uú]")):
-        pattern = re.sub(rf"(?<![\[\w\\?:]){plain_letter}(?=\w)|(?<=[a-z]){plain_letter}(?![\]\w]*\])", letters, pattern)
+        pattern = re.sub(
+            rf"(?<![\[\w\\?:]){plain_letter}(?=\w)|(?<=[a-z]){plain_letter}(?![\]\w]*\])", letters, pattern
+        )
     return pattern
 
 
@@ -127,7 +151,7 @@ def _wishes(text: str, folded: Folded) -> Iterator[Fact]:
     spans = [m.span() for _, m in _wish().find(folded)]
     for start, end in sorted(spans):
         part = folded.text[start:end]
-        if group("acts", "human").patterns and any(p.search(part) for _, p in group("acts", "human").patterns):
+        if any(p.search(part) for _, p in group("acts", "human").patterns):
             continue
         begin, stop = folded.span(start, end)
         stop = begin + len(text[begin:stop].rstrip(" ,;:-"))
@@ -137,7 +161,7 @@ def _wishes(text: str, folded: Folded) -> Iterator[Fact]:
 
 
 @cache
-def _wish() -> object:
+def _wish() -> Group:
     return group("wish")
 
 

@@ -29,7 +29,9 @@ _AMOUNT = re.compile(
     rf"|(?P<number2>{_NUMBER})(?:{_SCALE.format('scale2')})?\s?(?:de\s)?(?P<sign2>{_SIGN})(?!\w)"
     rf"|(?P<number3>{_NUMBER}){_SCALE.format('scale3')})"
 )
-_NOT_MONEY = re.compile(r"\s*(?:personas|people|pessoas|clientes|customers|veces|times|vezes|km|metros|habitantes|seguidores|followers|dias|gracias|horas)")
+_NOT_MONEY = re.compile(
+    r"\s*(?:personas|people|pessoas|clientes|customers|veces|times|vezes|km|metros|habitantes|seguidores|followers|dias|gracias|horas)"
+)
 
 
 def find_amounts(text: str, country: str) -> Iterator[tuple[int, int, str]]:

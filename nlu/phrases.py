@@ -1,8 +1,8 @@
 """Phrases written as people say them, compiled to regular expressions over folded text.
 
-    devuelv* mi dinero        `*` any ending
-    nadie ... contesta        up to four words between
-    (una |un )?persona        the rest is a regular expression; a blank is any gap within one sentence
+devuelv* mi dinero        `*` any ending
+nadie ... contesta        up to four words between
+(una |un )?persona        the rest is a regular expression; a blank is any gap within one sentence
 """
 
 import re

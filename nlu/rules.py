@@ -10,10 +10,12 @@ from nlu.phrases import group
 from nlu.understanding import TYPES, Trigger
 
 SURE = 0.6  # confidence from which the bot need not ask
-YES_NO = frozenset(
-    "confirm confirmation summary solved resolved accept proposal share may_share anonymous follow_up may_contact contact_ok safety consent identity offer happened_before".split()
+YES_NO = frozenset(  # questions of ours that a yes or a no answers
+    {"confirm", "share", "feedback", "solved", "accept", "proposal", "contact_ok", "safety", "consent", "identity"}
 )
-_NO_CASE = frozenset({"greeting", "status", "human", "affirm", "deny", "provide", "thanks", "stop", "smalltalk", "spam"})
+_NO_CASE = frozenset(
+    {"greeting", "status", "human", "affirm", "deny", "provide", "thanks", "stop", "smalltalk", "spam"}
+)
 _CODE = re.compile(r"(?<![\w@.])(?:pqrs?|fel)[\s_#:-]{0,3}(?:[0-9a-z][\s-]?){6}[0-9a-z](?![\w@])")
 _BARE = re.compile(r"(?<![\w@.-])(?=[a-z]*\d)(?=\d*[a-z])[0-9a-z]{7}(?![\w@-])")
 _THUMBS = {"👍": "affirm", "👌": "affirm", "✅": "affirm", "✔": "affirm", "👎": "deny", "❌": "deny", "🙏": "thanks"}
@@ -37,7 +39,9 @@ class Verdict:
     scores: dict[str, float] = field(default_factory=dict)
 
 
-def judge(folded: Folded, triggers: tuple[Trigger, ...], *, pending: str | None, facts_only: bool, money: float) -> Verdict:
+def judge(
+    folded: Folded, triggers: tuple[Trigger, ...], *, pending: str | None, facts_only: bool, money: float
+) -> Verdict:
     """Weigh the evidence. `money`: the largest amount, in multiples of what counts as large."""
     evidence = _evidence(folded, triggers)
     act, firm = _act(folded, evidence, pending, facts_only, bool(triggers))
@@ -128,7 +132,9 @@ def _choose(scores: dict[str, float], act: str) -> tuple[str, float, str | None]
 
 def _act(folded: Folded, e: Mapping[str, int], pending: str | None, facts_only: bool, alarm: bool) -> tuple[str, bool]:
     words = len(_WORD.findall(folded.text))
-    case = any(e[k] for k in ("failure", "demand", "treatment", "sarcasm", "sugerencia", "felicitacion", "reclamo", "queja"))
+    case = any(
+        e[k] for k in ("failure", "demand", "treatment", "sarcasm", "sugerencia", "felicitacion", "reclamo", "queja")
+    )
     if _wants_person(folded):
         return "human", True
     pressed = _pressed(folded, words, pending)
@@ -160,17 +166,18 @@ def _wants_person(folded: Folded) -> bool:
 
 def _pressed(folded: Folded, words: int, pending: str | None) -> str | None:
     """A yes, a no or a thumb, alone; with a yes/no question waiting also at the head of a short answer."""
+    yes_no = pending is not None and not YES_NO.isdisjoint(re.split(r"[\s,]+", pending))
     bare = folded.text.strip(" .!?¡¿,\ufe0f\n")
     for sign, act in _THUMBS.items():
         if sign in bare and not words:
             return act
-    if bare in ("1", "2") and pending in YES_NO:
+    if bare in ("1", "2") and yes_no:
         return "affirm" if bare == "1" else "deny"
     if words <= 6 and group("acts", "deny", entire=True).fills(folded):
         return "deny"
     if words <= 6 and group("acts", "affirm", entire=True).fills(folded):
         return "affirm"
-    if pending in YES_NO and words <= 12:
+    if yes_no and words <= 12:
         return _head(folded, ("deny", "affirm"))
     return None
 

@@ -1,0 +1,239 @@
+"""Serving of a text model: our own directory (encoder and heads apart), or any sequence classifier in Hugging Face's layout.
+
+Blocking: call it from a thread of its own. One text per run: int8 takes its range over the batch, so that a neighbour
+would change a message's label.
+"""
+
+import importlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from nlu.fold import plain
+from nlu.trim import head_and_tail, meaning
+from nlu.understanding import ACTS, SEVERITIES, TYPES
+
+MODELS = Path(__file__).parent / "models"
+SHIPPED = "acuse-pqrs-1"
+Heads = Mapping[str, Mapping[str, float]]  # head → label → probability
+
+_SAME = {
+    "petition": "peticion", "request": "peticion", "solicitud": "peticion", "solicitacao": "peticion", "pedido": "peticion",
+    "complaint": "queja", "queixa": "queja", "claim": "reclamo", "reclamacao": "reclamo", "reclamacion": "reclamo",
+    "suggestion": "sugerencia", "sugestao": "sugerencia", "praise": "felicitacion", "compliment": "felicitacion",
+    "felicitaciones": "felicitacion", "agradecimiento": "felicitacion", "elogio": "felicitacion", "other": "otro",
+    "outro": "otro", "none": "otro",
+}  # fmt: skip
+
+
+class ModelUnusable(Exception):
+    """The model cannot answer; the sentence says what is missing and what to do."""
+
+
+class Model(Protocol):
+    """What reads a text."""
+
+    name: str
+    sure: float
+    urgent: float  # from which probability `human_now` counts
+
+    def read(self, text: str) -> Heads:
+        """Probabilities per head (type; maybe severity, act, human_now)."""
+
+    def embed(self, text: str) -> list[float] | None:
+        """A vector of length one, or None when the model has none to give."""
+
+
+def load(model: str | Path | None) -> Model:
+    """Load a directory, a name under nlu/models, a hub name that is already on this machine, or None: the shipped one."""
+    directory = _directory(model)
+    if (directory / "heads.json").is_file():
+        return Own(directory)
+    return Foreign(directory, str(model))
+
+
+def _directory(model: str | Path | None) -> Path:
+    asked = SHIPPED if model is None else model
+    for directory in (Path(asked).expanduser(), MODELS / str(asked)):
+        if (directory / "config.json").is_file():
+            return directory
+    if model is not None and "/" in str(model) and not Path(model).is_absolute():
+        return _cached(str(model))
+    raise ModelUnusable(
+        f"nlu.model: {MODELS / SHIPPED if model is None else asked} is no model directory (no config.json)"
+    )
+
+
+def _cached(name: str) -> Path:
+    """A hub model that was downloaded before; nothing is fetched at run time."""
+    try:
+        found = importlib.import_module("huggingface_hub").snapshot_download(name, local_files_only=True)
+    except Exception as why:  # the hub's errors have no common parent
+        raise ModelUnusable(f"nlu.model: {name} is not on this machine; run `hf download {name}` once") from why
+    return Path(found)
+
+
+@dataclass(frozen=True)
+class _Head:
+    labels: tuple[str, ...]
+    weight: np.ndarray
+    bias: np.ndarray
+    temperature: float
+    sigmoid: bool
+
+    def __call__(self, vector: np.ndarray) -> dict[str, float]:
+        logits = (self.weight @ vector + self.bias) / self.temperature
+        values = 1 / (1 + np.exp(-logits)) if self.sigmoid else _softmax(logits)
+        return {label: float(value) for label, value in zip(self.labels, values, strict=True)}
+
+
+class Own:
+    """Our layout: encoder.int8.onnx gives a vector, the heads in heads.npz turn it into labels."""
+
+    def __init__(self, directory: Path) -> None:
+        missing = [n for n in ("encoder.int8.onnx", "heads.npz", "tokenizer.json") if not (directory / n).is_file()]
+        if missing:
+            raise ModelUnusable(f"nlu.model: {directory} lacks {', '.join(missing)}")
+        about = json.loads((directory / "heads.json").read_text(encoding="utf-8"))
+        self.name: str = about["name"]
+        self.sure: float = about.get("sure", 0.6)
+        self.urgent: float = about["heads"].get("human_now", {}).get("threshold", 0.5)
+        self._limit, self._prefix = int(about["max_tokens"]), str(about["prefix"])
+        self._tokenizer, self._session = tokenizer(directory), session(directory / "encoder.int8.onnx")
+        self._heads = _heads(directory / "heads.npz", about["heads"])
+
+    def read(self, text: str) -> Heads:
+        """Probabilities per head."""
+        vector = self._vector(meaning(text))
+        return {name: head(vector) for name, head in self._heads.items()}
+
+    def embed(self, text: str) -> list[float] | None:
+        """The text's vector, of length one."""
+        vector = self._vector(meaning(text))
+        return [float(v) for v in vector / (float(np.linalg.norm(vector)) or 1.0)]
+
+    def _vector(self, text: str) -> np.ndarray:
+        feed = _only(_feed(self._tokenizer, self._prefix + text, self._limit), {"input_ids", "attention_mask"})
+        found: np.ndarray = self._session.run(["embedding"], feed)[0][0]
+        return found
+
+
+class Foreign:
+    """Any sequence classifier: model.onnx or onnx/model.onnx, labels from config.json's id2label."""
+
+    urgent = 0.5
+    sure = 0.6
+
+    def __init__(self, directory: Path, name: str) -> None:
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        labels = {int(n): _known(str(label)) for n, label in config.get("id2label", {}).items()}
+        self._labels = [labels[n] for n in sorted(labels)]
+        if not any(label in TYPES for label in self._labels):
+            raise ModelUnusable(f"nlu.model: no label of {name} is one of {', '.join(TYPES)} (config.json, id2label)")
+        self.name = Path(name).name
+        self._limit = min(256, int(config.get("max_position_embeddings", 258)) - 2)
+        self._tokenizer = tokenizer(directory)
+        self._logits = self._runner(directory, name)
+
+    def read(self, text: str) -> Heads:
+        """Probabilities of the types; labels that we do not know are left out and the rest fills up to one."""
+        probabilities = _softmax(self._logits(_feed(self._tokenizer, meaning(text), self._limit)))
+        found: dict[str, float] = {}
+        for label, value in zip(self._labels, probabilities, strict=True):
+            if label in TYPES:
+                found[label] = found.get(label, 0.0) + float(value)
+        whole = sum(found.values()) or 1.0
+        return {"type": {label: value / whole for label, value in found.items()}}
+
+    def embed(self, text: str) -> list[float] | None:
+        """None: a classifier gives labels, not vectors."""
+        return None
+
+    def _runner(self, directory: Path, name: str) -> Any:
+        for file in (directory / "model.onnx", directory / "onnx" / "model.onnx"):
+            if file.is_file():
+                onnx = session(file)
+                wanted = {i.name for i in onnx.get_inputs()}
+                return lambda feed: onnx.run(None, _only(feed, wanted))[0][0]
+        return _with_torch(directory, name)
+
+
+def _with_torch(directory: Path, name: str) -> Any:
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as why:
+        raise ModelUnusable(
+            f"nlu.model: {name} has no model.onnx; export it (`optimum-cli export onnx`) or install torch"
+        ) from why
+    transformers = importlib.import_module("transformers")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(directory, local_files_only=True).eval()
+
+    def run(feed: Mapping[str, np.ndarray]) -> np.ndarray:
+        with torch.inference_mode():
+            found: np.ndarray = model(**{k: torch.from_numpy(v) for k, v in feed.items()}).logits[0].numpy()
+        return found
+
+    return run
+
+
+def tokenizer(directory: Path) -> Any:
+    """The directory's tokenizer. transformers is loaded late (two seconds) and told to be quiet about missing torch."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    transformers = importlib.import_module("transformers")
+    return transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+
+
+def session(file: Path) -> Any:
+    """One thread: two cores serve everything else too."""
+    onnx = importlib.import_module("onnxruntime")
+    options = onnx.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnx.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def _feed(tokens: Any, text: str, limit: int) -> dict[str, np.ndarray]:
+    ids: list[int] = tokens(text, add_special_tokens=False, verbose=False)["input_ids"]
+    extra = tokens.num_special_tokens_to_add(pair=False)
+    ids = tokens.build_inputs_with_special_tokens(head_and_tail(ids, limit - extra))
+    array = np.asarray([ids], dtype=np.int64)
+    return {"input_ids": array, "attention_mask": np.ones_like(array), "token_type_ids": np.zeros_like(array)}
+
+
+def _only(feed: Mapping[str, np.ndarray], wanted: set[str]) -> dict[str, np.ndarray]:
+    return {name: value for name, value in feed.items() if name in wanted}
+
+
+def _heads(file: Path, about: Mapping[str, Any]) -> dict[str, _Head]:
+    allowed = {"type": TYPES, "severity": SEVERITIES, "act": ACTS}
+    heads: dict[str, _Head] = {}
+    with np.load(file) as arrays:
+        for name, head in about.items():
+            labels = tuple(head.get("labels", (name,)))
+            if not set(labels) <= set(allowed.get(name, labels)):
+                raise ModelUnusable(f"nlu.model: {file.parent} has unknown labels for {name}: {', '.join(labels)}")
+            heads[name] = _Head(
+                labels,
+                arrays[f"{name}.w"],
+                arrays[f"{name}.b"],
+                float(head.get("temperature", 1.0)),
+                head["kind"] == "sigmoid",
+            )
+    return heads
+
+
+def _known(label: str) -> str:
+    folded = plain(label).strip()
+    return _SAME.get(folded, folded)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    e = np.exp(logits - logits.max())
+    found: np.ndarray = e / e.sum()
+    return found
