@@ -95,8 +95,11 @@ def _stands_out(folded: str, start: int, end: int) -> bool:
 
 
 def _evident(body: str) -> bool:
-    """Whether these symbols can only be a code of ours: neither a word nor a number."""
-    return re.search("[2-9]", body) is not None and re.search("[A-HJKMNP-TV-Y]", body) is not None
+    """Whether these symbols can only be a code of ours: a digit and a letter stand in one run of them.
+
+    A word is no code, a number is none, and neither is a word before a number (*caso 130*).
+    """
+    return any(re.search("[2-9]", run) and re.search("[A-HJKMNP-TV-Y]", run) for run in body.split(" "))
 
 
 def _folded(text: str) -> str:

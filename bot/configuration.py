@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -22,7 +22,7 @@ _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong, where, and what to do about it. Never quotes what the environment gave: it may be a secret."""
+    """One thing that is wrong, where, and what to do about it. Quotes nothing from the environment: secrets."""
 
     path: str
     problem: str
@@ -43,7 +43,7 @@ class ConfigurationFaults(Exception):
 class _Loader(yaml.SafeLoader):
     """YAML without the readings that surprise: `17:00` is not 1020, and neither `no` nor `on` is a truth value."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - no ClassVar: the base class declares it as an instance variable
 
 
 for _tag, _pattern, _first in (
