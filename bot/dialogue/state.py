@@ -25,7 +25,16 @@ class Talk:
     typed: str | None = None  # six digits that may be that code or an order number
     wanted: str | None = None  # kind of channel that the person wants and that is not proved yet
     reminded: bool = False  # said once that the case stays open
-    bare: int = 0  # messages in a row that we could make nothing of
+    held_severity: str = "low"
+    apologised: bool = False
+    thanked: bool = False  # thanked once for telling us
+    safety: bool = False  # the safety line was said: nothing but a person speaks after it
+    sought: bool = False  # the last look-up of a status was by code, not of the own case
+    spam: bool = False  # answered one advert; the next ones get nothing
+    # as of the last message
+    channel: str = "web"
+    channels: tuple[str, ...] = ("web",)
+    reachable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,162 @@
+"""What an answer fills: every fact that was said is kept, under the question it answers or beside it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bot.dialogue import words
+from bot.dialogue.events import Said
+from bot.dialogue.forms import FILLED_BY, FREE_TEXT, known
+from bot.dialogue.state import CaseFacts, Facts
+
+_SAYS_NOTHING = frozenset({"affirm", "thanks", "greeting", "deny", "status"})
+
+
+@dataclass(frozen=True)
+class Absorbed:
+    """All facts of the case after an answer, and how the answer was."""
+
+    facts: Facts
+    corrected: tuple[str, ...] = ()  # values that took the place of others
+    question: bool = False  # it was a question of their own
+    new: bool = False  # something was added
+
+
+def facts_of(said: Said) -> dict[str, tuple[str, ...]]:
+    """The facts of a first report: what the reader picked out, and the files."""
+    facts: dict[str, tuple[str, ...]] = {}
+    for heard in said.facts:
+        _add(facts, heard.kind, heard.value)
+    _add_files(facts, said.files)
+    return facts
+
+
+def merged(one: Facts, two: Facts) -> dict[str, tuple[str, ...]]:
+    """Both, nothing twice; files are counted together."""
+    facts = dict(one)
+    for slot, values in two.items():
+        if slot == "evidence":
+            _add_files(facts, int(values[0]))
+            continue
+        for value in values:
+            _add(facts, slot, value)
+    return facts
+
+
+def absorb(case: CaseFacts, pending: Iterable[str], said: Said, *, correcting: bool = False) -> Absorbed:
+    """Put an answer where it belongs. `pending`: the slots that wait; `correcting`: we asked what is wrong."""
+    waiting = [slot for slot in pending if slot in FILLED_BY]
+    fixing = correcting or words.corrects(said.text)
+    facts = dict(case.facts)
+    corrected = _typed_facts(facts, said, fixing=fixing)
+    _add_files(facts, said.files)
+    if _does_not_know(said, waiting):
+        open_slots = [slot for slot in waiting if not _filled(case, facts, slot)]
+        for slot in open_slots:
+            _add(facts, "unknown", slot)
+        if words.words_of_content(said.text) > 3:
+            _add(facts, "more", said.text.strip())
+        return Absorbed(facts, corrected, new=True)
+    corrected += _number(facts, waiting, said, fixing=fixing)
+    if _is_question(said, waiting, facts, case):
+        _add(facts, "more", said.text.strip())
+        return Absorbed(facts, question=True, new=True)
+    _free_text(facts, waiting, said, case, aside="correction" if correcting and not corrected else "more")
+    return Absorbed(facts, corrected, new=facts != case.facts)
+
+
+def _add(facts: dict[str, tuple[str, ...]], slot: str, value: str) -> None:
+    if value and value not in facts.get(slot, ()):
+        facts[slot] = (*facts.get(slot, ()), value)
+
+
+def _add_files(facts: dict[str, tuple[str, ...]], files: int) -> None:
+    if files:
+        facts["evidence"] = (str(int(facts.get("evidence", ("0",))[0]) + files),)
+
+
+def _filled(case: CaseFacts, facts: Mapping[str, tuple[str, ...]], slot: str) -> bool:
+    return any(facts.get(name) for name in (slot, *FILLED_BY[slot])) or known(case, slot)
+
+
+def _put(facts: dict[str, tuple[str, ...]], kind: str, value: str, *, fixing: bool) -> tuple[str, ...]:
+    """Add a value, or put it in the place of the old ones, which are kept as corrected."""
+    old = facts.get(kind, ())
+    if not fixing or not old or value in old:
+        _add(facts, kind, value)
+        return ()
+    for was in old:
+        _add(facts, "corrected", f"{kind}: {was}")
+    facts[kind] = (value,)
+    return (value,)
+
+
+def _typed_facts(facts: dict[str, tuple[str, ...]], said: Said, *, fixing: bool) -> tuple[str, ...]:
+    corrected: tuple[str, ...] = ()
+    fresh: set[str] = set()  # "no, they are 48214 and 48215": the second one does not push the first out
+    for heard in said.facts:
+        corrected += _put(facts, heard.kind, heard.value, fixing=fixing and heard.kind not in fresh)
+        fresh.add(heard.kind)
+    return corrected
+
+
+def _number(facts: dict[str, tuple[str, ...]], waiting: list[str], said: Said, *, fixing: bool) -> tuple[str, ...]:
+    """A bare number answers the question for one, or corrects the one that we have."""
+    asked = {"order", "reference"} & set(waiting)
+    if any(heard.kind in FILLED_BY["reference"] for heard in said.facts) or not (
+        asked or (fixing and "order" in facts)
+    ):
+        return ()
+    number = words.number_in(said.text)
+    if number is None or any(number in heard.text for heard in said.facts):
+        return ()
+    return _put(facts, "reference" if "reference" in asked else "order", number, fixing=fixing)
+
+
+def _does_not_know(said: Said, waiting: list[str]) -> bool:
+    plain_no = said.act == "deny" and words.words_of_content(said.text) <= 1
+    return bool(waiting) and not said.files and not said.facts and (plain_no or words.unknown(said.text))
+
+
+def _is_question(said: Said, waiting: list[str], facts: Mapping[str, tuple[str, ...]], case: CaseFacts) -> bool:
+    filled = any(_filled(case, facts, slot) and not known(case, slot) for slot in waiting)
+    return not filled and words.asks(said.text)
+
+
+def _free_text(
+    facts: dict[str, tuple[str, ...]], waiting: list[str], said: Said, case: CaseFacts, *, aside: str
+) -> None:
+    """Sentence by sentence to the free question that it answers; the rest is kept aside."""
+    text = said.text.strip()
+    if not text or (said.act in _SAYS_NOTHING and words.words_of_content(text) <= 2 and aside == "more"):
+        return
+    free = [slot for slot in waiting if slot in FREE_TEXT and not known(case, slot)]
+    if len(free) == 1 and not _only_facts(text, said):
+        _add(facts, free[0], text)
+        return
+    left: list[str] = []
+    for sentence in words.sentences(text):
+        slots = _slots_of(sentence, free)
+        if not slots and not _only_facts(sentence, said) and not words.insults(sentence):
+            slots = [slot for slot in free if not _filled(case, facts, slot)][:1]
+        for slot in slots:
+            _add(facts, slot, sentence)
+        if not slots:
+            left.append(sentence)
+    rest = " ".join(left)
+    if rest and not _only_facts(rest, said):
+        _add(facts, aside, rest)
+
+
+def _slots_of(sentence: str, free: list[str]) -> list[str]:
+    fits = {"solution": words.wishes(sentence), "when_where": words.says_when(sentence)}
+    return [slot for slot in free if fits.get(slot)]
+
+
+def _only_facts(text: str, said: Said) -> bool:
+    """Nothing is left to keep once the picked-out facts are taken away."""
+    for heard in said.facts:
+        text = text.replace(heard.text, " ") if heard.text else text
+    number = words.number_in(text)
+    if number:
+        text = text.replace(number, " ")
+    return words.words_of_content(text) <= 1 and (bool(said.facts) or number is not None)

@@ -1,0 +1,253 @@
+"""Small words that steer a talk, in the three languages. What a text is about is the reader's business, not ours."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_WORD = re.compile(r"\w+")
+
+
+def fold(text: str) -> str:
+    """Lower case without accents, so that one spelling finds all."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in plain if not unicodedata.combining(letter)).strip()
+
+
+def _any(*phrases: str, whole: bool = False) -> re.Pattern[str]:
+    inside = "|".join(phrases)
+    return re.compile(rf"^(?:{inside})[\s.!,]*$" if whole else rf"\b(?:{inside})\b")
+
+
+_UNKNOWN = _any(
+    r"no (lo )?(se|recuerdo|tengo|sabria)( \w+){0,3}",
+    r"(ni idea|no aplica|ninguno|no me acuerdo|prefiero no decir\w*)",
+    r"(i )?(do not|don'?t) (know|remember|have (it|one|any|that|a photo))|no idea|not sure|not applicable|n/a|none",
+    r"nao (sei|lembro|tenho)( \w+){0,3}|nao se aplica|nenhum(a)?|nem ideia",
+    whole=True,
+)
+_CORRECTION = re.compile(
+    r"^(no|nao|perdon|perdona|disculpa|desculpa|corrijo|corrige|correccion|sorry|wait|actually|correction|na verdade"
+    r"|me equivoque|errei|mejor dicho|quise decir|i mean|oops)\b[\s,.:;]|\b(me equivoque|quise decir|i meant|quis dizer"
+    r"|en realidad es|na verdade e|correccion|correction|is wrong|esta mal el|esta errado)\b"
+)
+_ASKING = re.compile(
+    r"^(y |and |e )?(que|cual|cuales|cuanto|cuanta|cuantos|cuando|donde|como|quien|por que|a que|hasta que|hay|tienen"
+    r"|puedo|what|which|how|when|where|who|why|do you|can i|is there|are you|qual|quais|quanto|quando|onde|quem"
+    r"|ate que|posso|tem)\b"
+)
+_WISH = re.compile(
+    r"\b(quiero|quisiera|me gustaria|espero|exijo|pido|me basta|bastaria|que me (\w+ )?\w+[ae]n|me (lo|la) cambi\w+"
+    r"|devuel\w+|devol\w+|reembols\w+|disculpa|reparen|compens\w+|descuento|que (capaciten|arreglen|mejoren|cambien)"
+    r"|lo justo|(i )?want|i would like|i'?d like|refund|replace\w*|apolog\w+|compensat\w+|discount|enough for me"
+    r"|repair|fix it|fair|quero|gostaria|espero|troquem|trocar|reembolso|desculpas|conserto|treinem|basta)\b"
+)
+_WHEN = re.compile(
+    r"\b(ayer|hoy|anoche|lunes|martes|miercoles|jueves|viernes|sabado|domingo|manana|tarde|noche|a las|sede|tienda"
+    r"|sucursal|oficina|yesterday|today|monday|tuesday|wednesday|thursday|friday|saturday|sunday|morning|afternoon"
+    r"|evening|around|store|shop|branch|office|ontem|hoje|segunda|terca|quarta|quinta|sexta|manha|as \d+|loja|filial"
+    r"|hace \w+ (dias?|semanas?|meses?)|\w+ (days?|weeks?|months?) ago|ha \w+ (dias?|semanas?|meses?))\b"
+)
+_INSULT = re.compile(
+    r"\b(idiotas?|imbecil\w*|estupid\w*|ladron\w*|inutil\w*|mierda|basura|porqueria|malparid\w+|hijueput\w+|pendej\w+"
+    r"|cabron\w*|put[oa]s?|stupid|idiots?|morons?|thie(f|ves)|useless|shit\w*|crap|bastards?|fuck\w*|assholes?"
+    r"|ladr(ao|oes)|lixo|merda|burros?|inuteis|filh\w+ da puta|otari\w+)\b"
+)
+_LANGUAGE = (
+    ("en", re.compile(r"\b(in english|english please|speak english|en ingles|em ingles)\b")),
+    ("es", re.compile(r"\b(en espanol|in spanish|em espanhol|en castellano)\b")),
+    ("pt", re.compile(r"\b(em portugues|in portuguese|en portugues)\b")),
+)
+_CHANNELS = (
+    ("email", re.compile(r"\b(correo|e-?mail|mail)\b")),
+    ("telegram", re.compile(r"\btelegram\b")),
+    ("whatsapp", re.compile(r"\b(whatsapp|wasap|wsp|zap)\b")),
+    ("sms", re.compile(r"\b(sms|mensaje de texto|text message|torpedo)\b")),
+)
+_REACH_ME = re.compile(
+    r"\b((escrib|respond|contest|mand|envi|avis|contact|inform|notifi)\w*(me|nos)|prefiero|preferiria|por favor por"
+    r"|write (to )?me|reach me|reply (to me )?(by|on|to)|answer me|let me know|update me|message me|e-?mail me|contact me"
+    r"|i('d| would)? (prefer|rather)|escrev\w+-me|prefiro|me (escrev\w+|avis\w+|mand\w+|contat\w+|respond\w+)"
+    r"|(cambia\w*|switch|change|muda\w*|troca\w*) (a|al|el canal|to|para|o canal)|mejor por|melhor por)\b"
+)
+_RESEND = re.compile(
+    r"\b(reenvi\w+|otro codigo|no (me )?(ha )?lleg\w+|resend|send it again|another code|did ?n.t (get|arrive)"
+    r"|nao chegou|outro codigo)\b"
+)
+_NAME = re.compile(
+    r"(?i:\b(?:me llamo|mi nombre es|my name is|meu nome é|me chamo|soy|i'm|i am|sou o|sou a|sou)\s+)"
+    r"([A-ZÁÉÍÓÚÑÂÊÔÃÕÇ][a-záéíóúñâêôãõç]+(?:\s[A-ZÁÉÍÓÚÑÂÊÔÃÕÇ][a-záéíóúñâêôãõç]+){0,3})"
+)
+_CODE = re.compile(r"\b(?:(?:pqrs?|fel)[\s-]*([0-9a-z]{7})|([0-9a-z]{7}))\b")
+_AFTER_STATUS = re.compile(
+    r"\b(?:estado|estatus|status|caso|case|codigo|code|radicado|protocolo)\b[\s:#]*(?:de(?:l)?|of|do|is|es|e|my|mi|meu)?"
+    r"[\s:#]*(?:(?:pqrs?|fel)[\s-]*)?([0-9a-z]{6,8})\b"
+)
+_TYPES = (
+    ("felicitacion", re.compile(r"\b(felicit\w+|congratulat\w+|compliment\w*|praise|elogi\w+|parabens|parabenizar)\b")),
+    ("sugerencia", re.compile(r"\b(idea|sugerencia|sugerir|suggest\w*|ideia|sugestao)\b")),
+    (
+        "reclamo",
+        re.compile(
+            r"\b(reclamo|reclamacion|repar\w+|devuel\w+|devol\w+|claim|repair\w*|refund\w*|replace\w*|consert\w+)\b"
+        ),
+    ),
+    ("queja", re.compile(r"\b(queja|salio mal|complaint|went wrong|queixa|reclamacao|deu errado)\b")),
+    ("peticion", re.compile(r"\b(peticion|pedir algo|solicitud|request|ask for|pedido|pedir|solicitacao)\b")),
+)
+_NO_CONTENT = frozenset(
+    _WORD.findall(
+        "hola buenas buenos dias tardes noches hello hi hey good morning afternoon evening ola oi bom boa dia "
+        "tarde noite quiero quisiera necesito deseo poner hacer presentar tengo un una unos el la los las de "
+        "del por favor gracias para con mi me es esta este esto reclamo queja peticion sugerencia "
+        "felicitacion reclamos quejas pqr pqrs caso problema i want would like need to have make file a an "
+        "the please thanks this is my it claim complaint request suggestion compliment case problem quero "
+        "gostaria preciso fazer registrar tenho um uma o os as obrigado obrigada com meu minha reclamacao "
+        "pedido sugestao elogio que y and e do da "
+    )
+)
+
+
+def words_of_content(text: str) -> int:
+    """How many words are left without greetings and the bare wish to report something."""
+    return sum(1 for word in _WORD.findall(fold(text)) if word not in _NO_CONTENT)
+
+
+def unknown(text: str) -> bool:
+    """ "I do not know", "I have none": the question is not asked again."""
+    return bool(_UNKNOWN.match(fold(text)))
+
+
+def corrects(text: str) -> bool:
+    """Something that was said before is taken back."""
+    return bool(_CORRECTION.search(fold(text)))
+
+
+def asks(text: str) -> bool:
+    """A question of their own, no answer to ours."""
+    sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n", text.strip()) if part]
+    last = sentences[-1] if sentences else ""
+    return last.endswith("?") and bool(_ASKING.match(fold(last).lstrip("¿ ")))
+
+
+def wishes(text: str) -> bool:
+    """Says what would make it good."""
+    return bool(_WISH.search(fold(text)))
+
+
+def says_when(text: str) -> bool:
+    """Says a time or a place."""
+    return bool(_WHEN.search(fold(text)))
+
+
+def insults(text: str) -> bool:
+    """Holds an insult."""
+    return bool(_INSULT.search(fold(text)))
+
+
+def wanted_language(text: str) -> str | None:
+    """The language that the text asks for."""
+    folded = fold(text)
+    return next((code for code, cue in _LANGUAGE if cue.search(folded)), None)
+
+
+def named_channel(text: str) -> str | None:
+    """A kind of channel that the text names; an e-mail address alone names none."""
+    folded = re.sub(r"\S+@\S+", " ", fold(text))
+    return next((kind for kind, cue in _CHANNELS if cue.search(folded)), None)
+
+
+def wanted_channel(text: str) -> str | None:
+    """The kind of channel by which the person asks to be written to."""
+    return named_channel(text) if _REACH_ME.search(fold(text)) and len(text) < 160 else None
+
+
+def named_type(text: str) -> str | None:
+    """The type whose name, or the words of whose button, a short answer holds."""
+    folded = fold(text)
+    if len(folded.split()) > 9:
+        return None
+    return next((name for name, cue in _TYPES if cue.search(folded)), None)
+
+
+_NOT_YET = re.compile(
+    r"\b(todavia no|aun no|sigue (igual|sin)|no quedo|not yet|still (not|does|no)|ainda nao|continua (igual|sem)|nao ficou)\b"
+)
+_SAME = _any(
+    r"(si, )?(es |e |it'?s |it is )?(el |lo |la |the |o |a )?(mism[oa]|same|mesm[oa])( \w+){0,3}|1", whole=True
+)
+_OTHER = _any(
+    r"(no|nao)?,? ?(es |e |it'?s |it is )?(un |una |a |an |uma? |algo )?"
+    r"(otr[oa]|nuev[oa]|distint[oa]|different|another|new|outr[oa]|nov[oa]|diferente)( \w+){0,3}|2",
+    whole=True,
+)
+
+
+def not_yet(text: str) -> bool:
+    """It is still not well."""
+    return bool(_NOT_YET.search(fold(text)))
+
+
+def same(text: str) -> bool:
+    """It belongs to the same case."""
+    return bool(_SAME.match(fold(text)))
+
+
+def here(text: str) -> bool:
+    """By the channel where we are."""
+    return bool(re.search(r"\b(aqui|por aca|este (chat|medio|canal)|here|this (chat|way)|por aqui)\b", fold(text)))
+
+
+def another(text: str) -> bool:
+    """It is something else."""
+    return bool(_OTHER.match(fold(text)))
+
+
+def wants_again(text: str) -> bool:
+    """The code did not arrive."""
+    return bool(_RESEND.search(fold(text)))
+
+
+def told_name(text: str) -> str | None:
+    """The name of somebody who introduces themselves."""
+    found = _NAME.search(text)
+    return found.group(1) if found else None
+
+
+def one_time_code(text: str) -> str | None:
+    """Six digits, alone or after the word code."""
+    found = re.fullmatch(
+        r"(?:(?:el |mi |my |the |o |meu )?(?:codigo|code)(?: es| is| e)?[\s:]*)?(\d{3})[\s-]?(\d{3})\.?", fold(text)
+    )
+    return found.group(1) + found.group(2) if found else None
+
+
+def case_code(text: str, *, status: bool) -> str | None:
+    """What looks like a case code, as typed. Without its prefix it needs a digit and the wish to know a status."""
+    folded = fold(text)
+    for found in _CODE.finditer(folded):
+        if found.group(1):
+            return found.group(0).upper()
+        if status and _looks_random(found.group(2)):
+            return found.group(2).upper()
+    after = _AFTER_STATUS.search(folded) if status else None
+    return after.group(1).upper() if after and _looks_random(after.group(1)) else None
+
+
+def _looks_random(word: str) -> bool:
+    return any(letter.isdigit() for letter in word)
+
+
+def uses_usted(text: str) -> bool:
+    """Addresses us with the formal Spanish pronoun."""
+    return bool(re.search(r"\b(usted|sirvase|digame|indiqueme|ayudeme)\b", fold(text)))
+
+
+def number_in(text: str) -> str | None:
+    """A number of three digits or more (letters and hyphens around it included), or None."""
+    found = re.search(r"\b(?=[\w-]*\d{3})[\w-]*\d[\w-]*\b", text)
+    return found.group(0) if found else None
+
+
+def sentences(text: str) -> Iterable[str]:
+    """The text cut at full stops and line breaks."""
+    return [part.strip() for part in re.split(r"(?<=[.!;])\s+|\n+", text) if part.strip()]
