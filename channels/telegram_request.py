@@ -1,0 +1,81 @@
+"""How we call the Bot API: the library's HTTP client, made safe against two of its traps."""
+
+import logging
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+from telegram import Update
+from telegram.request import HTTPXRequest
+
+logger = logging.getLogger(__name__)
+
+_TALKATIVE = ("httpx", "httpcore", "httpcore.http11", "httpcore.connection", "telegram.Bot", "telegram.request")
+
+
+class Request(HTTPXRequest):
+    """Reads a batch of updates one by one: the library gives up the whole batch over one update that it cannot read,
+    and as the batch is then never confirmed, nothing would ever come through again.
+    """
+
+    @staticmethod
+    def parse_json_payload(payload: bytes) -> dict[str, Any]:
+        """Reduce an update that cannot be read to its number."""
+        answer: dict[str, Any] = HTTPXRequest.parse_json_payload(payload)
+        if isinstance(answer.get("result"), list):
+            answer["result"] = [_readable(item) for item in answer["result"]]
+        return answer
+
+
+class Discreet(logging.Filter):
+    """Drops every line that would show the token: it is a part of each address that httpx logs."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self._token = token
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False when the line holds the token."""
+        return self._token not in record.getMessage()
+
+    def attach(self) -> None:
+        """Put the filter on the loggers of the libraries."""
+        for name in _TALKATIVE:
+            logging.getLogger(name).addFilter(self)
+
+    def detach(self) -> None:
+        """Take it off again; harmless when it is not there."""
+        for name in _TALKATIVE:
+            logging.getLogger(name).removeFilter(self)
+
+
+def request(transport: httpx.AsyncBaseTransport | None, *, connections: int) -> Request:
+    """A client of our own for the library, over the given transport if there is one."""
+    # The library warns at each use of a number of seconds unless one asks for timedelta, and it uses one itself.
+    os.environ.setdefault("PTB_TIMEDELTA", "true")
+    return Request(
+        connection_pool_size=connections,
+        pool_timeout=10,
+        connect_timeout=10,
+        read_timeout=20,
+        write_timeout=20,
+        media_write_timeout=60,
+        httpx_kwargs={"transport": transport} if transport else None,
+    )
+
+
+def _readable(item: Any) -> Any:
+    if not isinstance(item, dict) or "update_id" not in item:
+        return item
+    try:
+        Update.de_json(item, None)
+    except Exception as error:  # whatever the library trips over
+        kinds = _words(key for key in item if key != "update_id")
+        logger.warning("telegram: update %s (%s) cannot be read: %s", item["update_id"], kinds, type(error).__name__)
+        return {"update_id": item["update_id"]}
+    return item
+
+
+def _words(keys: Iterable[str]) -> str:
+    return ", ".join(sorted(keys)) or "empty"
