@@ -149,7 +149,7 @@ class Company(BaseModel):
         try:
             if timezone:
                 ZoneInfo(timezone)
-        except (OSError, ValueError):  # unknown names, and names that would leave the folder
+        except (KeyError, OSError, ValueError):  # unknown names, folders, and names that would leave the folder
             raise ValueError(f"unknown time zone {timezone!r}; write it as in America/Bogota") from None
         if country and not timezone:
             raise ValueError(f"{country} has no time zone by default; write it as in America/Bogota")

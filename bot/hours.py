@@ -46,8 +46,8 @@ def parse_week(given: Mapping[str, str | list[str]]) -> Week:
     week: list[tuple[Span, ...]] = [()] * len(DAYS)
     named: set[int] = set()
     for key, value in given.items():
-        spans = _parse_spans(key, value)
-        for day in _parse_days(key):
+        days, spans = _parse_days(key), _parse_spans(key, value)
+        for day in days:
             if day in named:
                 raise ValueError(f"{key}: {DAYS[day]} has its hours already; name each day once, ranges with a comma")
             named.add(day)
