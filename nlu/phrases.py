@@ -1,7 +1,7 @@
 """Phrases written as people say them, compiled to regular expressions over folded text.
 
 devuelv* mi dinero        `*` any ending
-nadie ... contesta        up to four words between
+nadie ... contesta        up to five words between
 (una |un )?persona        the rest is a regular expression; a blank is any gap within one sentence
 """
 
@@ -19,7 +19,7 @@ from nlu.understanding import LANGUAGES
 
 WORDS = Path(__file__).parent / "words"
 _GAP = r"(?:[^\w.!?\n]+)"
-_SOME = rf"{_GAP}(?:\w+{_GAP}){{0,4}}?"
+_SOME = rf"{_GAP}(?:\w+{_GAP}){{0,5}}?"
 _OPENING = re.compile(r"\((?!\?)")
 
 

@@ -9,6 +9,7 @@ from nlu.fold import Folded
 from nlu.phrases import group
 from nlu.understanding import TYPES, Trigger
 
+FEW = 4  # words
 SURE = 0.6  # confidence from which the bot need not ask
 YES_NO = frozenset(  # questions of ours that a yes or a no answers
     {"confirm", "share", "feedback", "solved", "accept", "proposal", "contact_ok", "safety", "consent", "identity"}
@@ -46,7 +47,7 @@ def judge(
     evidence = _evidence(folded, triggers)
     act, firm = _act(folded, evidence, pending, facts_only, bool(triggers))
     scores = _scores(folded, evidence)
-    kind, confidence, second = _choose(scores, act)
+    kind, confidence, second = _choose(scores, act, len(_WORD.findall(folded.text)))
     severity = _severity(folded, kind, triggers, money)
     past = safety.is_past(folded)
     urgent = safety.pages(triggers, past=past) or (not past and _urgent(folded))
@@ -114,7 +115,7 @@ def _scores(folded: Folded, e: Mapping[str, int]) -> dict[str, float]:
     return {kind: round(score, 2) for kind, score in raw.items()}
 
 
-def _choose(scores: dict[str, float], act: str) -> tuple[str, float, str | None]:
+def _choose(scores: dict[str, float], act: str, words: int) -> tuple[str, float, str | None]:
     ranked = sorted(scores, key=lambda kind: -scores[kind])
     best, second = ranked[0], ranked[1]
     top, next_ = scores[best], scores[second]
@@ -122,9 +123,18 @@ def _choose(scores: dict[str, float], act: str) -> tuple[str, float, str | None]
         return "otro", 0.9, "felicitacion" if act == "thanks" else None
     if act in ("greeting", "affirm", "deny", "thanks", "stop", "smalltalk", "spam"):
         return "otro", 0.8, best
+    if top < 1 and act in ("report", "provide"):
+        return _guess(scores, words)
     if top == 0:
         return "otro", 0.3, None
     return best, round(top / (top + next_ + 0.9), 2), second if next_ > 0 else None
+
+
+def _guess(scores: dict[str, float], words: int) -> tuple[str, float, str | None]:
+    """No evidence: a question asks for something; whoever writes a whole sentence most often tells of a failure."""
+    if scores["peticion"]:
+        return "peticion", 0.4, None
+    return ("reclamo", 0.3, "queja") if words >= FEW else ("otro", 0.3, None)
 
 
 # -- act ----------------------------------------------------------------------------------------------------------------
