@@ -78,7 +78,7 @@ def test_promises_and_addresses() -> None:
         ({"region": "ANT"}, "company.region", "leave region empty"),
         ({"timezone": "Bogota"}, "company.timezone", "America/Bogota"),
         ({"timezone": "../../etc/passwd"}, "company.timezone", "America/Bogota"),
-        ({"country": "JP"}, "company.timezone", "America/Bogota"),
+        ({"country": "JP", "emergency_number": "119"}, "company.timezone", "America/Bogota"),
         ({"country": "JP", "timezone": "Asia/Tokyo"}, "company.emergency_number", "when somebody is hurt"),
         ({"languages": []}, "company.languages", "correct the value"),
         ({"languages": ["es", "es"]}, "company.languages", "name each language once"),
