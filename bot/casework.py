@@ -1,6 +1,6 @@
 """Open and change cases on behalf of the dialogue; every change leaves an event."""
 
-from typing import Any
+from typing import Any, Literal
 
 from bot.codes import new_code
 from bot.deadlines import decide
@@ -23,7 +23,7 @@ class Casework:
 
     async def open(self, person: Person, account: str, wanted: fx.OpenCase) -> Case:
         """A new case under a free code, with the date of its decision."""
-        prefix = "FEL" if wanted.type == "felicitacion" else "PQR"
+        prefix: Literal["PQR", "FEL"] = "FEL" if wanted.type == "felicitacion" else "PQR"
         values: dict[str, Any] = {
             "type": wanted.type,
             "second_type": wanted.second_type,
@@ -56,7 +56,8 @@ class Casework:
             type=type,
             timezone=company.timezone,
             extra_holidays=company.holidays_extra,
-            answer_terms=company.answer_terms,
+            sector=company.sector,
+            answer_terms={str(kind): term for kind, term in company.answer_terms.items()},
         )
         return {"due": found.due, "due_kind": found.kind, "due_reason": found.as_json()}
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from storage.files import Refused, TooLarge, safe_name
-
 from bot import states
 from bot.casework import SEVERITIES, Casework
 from bot.dialogue import events as ev
@@ -18,6 +16,7 @@ from bot.talking import Talking
 from bot.views import Me
 from bot.writing import write
 from channels.channel import Address
+from storage.files import Refused, TooLarge, safe_name
 from storage.tables import Case, Conversation, Outgoing
 from storage.transaction import Transaction
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from storage.files import Refused, Stored, TooLarge, safe_name
-
 from bot.codes import parse as parse_code
 from bot.delivery import Deliveries
 from bot.parts import Parts
 from bot.writing import say, write
 from channels.channel import Arrival, Blocked, DeliveryReport, Edited, Ignored, Inbound, Media
+from storage.files import Refused, Stored, TooLarge, safe_name
 from storage.tables import ContactPoint, Conversation, Message
 from storage.transaction import Transaction
 
@@ -69,7 +68,7 @@ class Intake:
 
     async def _store_files(self, inbound: Inbound) -> tuple[Stored | None, list[_File]]:
         """Files are on the disk before any row speaks of them; a crash in between leaves an orphan, which is swept."""
-        raw = await self._parts.files.put(inbound.raw) if inbound.raw is not None else None
+        raw = await self._parts.files.put(inbound.raw, raw=True) if inbound.raw is not None else None
         files = []
         for media in inbound.media:
             if media.content is None:
@@ -146,7 +145,7 @@ class Intake:
             )
 
     async def _conversation(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> Conversation:
-        """The thread that this belongs to, locked. Mail: our reply address, then References, then the subject's code."""
+        """The thread that this belongs to, locked. Mail: our reply address, References, then a code."""
         if not self._parts.features(contact.account).threads:
             return await tx.conversations.of(contact)
         known = await self._by_token(tx, contact, inbound) or await self._by_reference(tx, contact, inbound)

@@ -16,30 +16,32 @@ class Pump:
     """One listening account. Only one process at a time holds its lease."""
 
     def __init__(
-        self, parts: Parts, intake: Intake, account: str, listener: Listener, lease: Callable[[str], Lease]
+        self,
+        parts: Parts,
+        intake: Intake,
+        account: str,
+        listener: Listener,
+        *,
+        lease: Callable[[str], Lease],
+        holder: str,
     ) -> None:
         self._parts = parts
         self._intake = intake
         self._account = account
         self._listener = listener
         self._lease = lease
+        self._holder = holder
         self._settling: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Wait for the lease, then listen until it is lost. Raises Unavailable when the provider went away."""
-        lease = self._lease(f"listener:{self._account}")
-        async with lease:
-            async with self._parts.database.transaction() as tx:
-                await tx.cursors.held(lease.name, lease.holder)
-            await hold(lease, lambda: self._listen(lease))
+        await hold(self._lease(f"listener:{self._account}"), self._listen)
 
-    async def _listen(self, lease: Lease) -> None:
+    async def _listen(self) -> None:
         async with self._parts.database.transaction() as tx:
             cursor = await tx.cursors.load(self._account)
-        arrivals = self._listener.listen(cursor)
-        async for arrival in arrivals:
-            if not lease.held:
-                return  # nothing more is confirmed by us
+            await tx.cursors.held(f"listener:{self._account}", self._holder)
+        async for arrival in self._listener.listen(cursor):
             await self._intake.keep(self._account, arrival)
             if isinstance(arrival, Inbound) and arrival.pressed and isinstance(self._listener, Settles):
                 task = asyncio.create_task(self._listener.settle(arrival))

@@ -17,13 +17,14 @@ class Way:
 
 
 def usable(parts: Parts, contact: ContactPoint) -> bool:
-    """Proved, not blocked, not opted out, on a channel that we still have and that may write first."""
+    """Proved, not blocked, not opted out, on a channel that we still have.
+
+    A channel that cannot write first has contact points only of people who wrote."""
     return (
         contact.verified_at is not None
         and contact.blocked_at is None
         and contact.opted_out_at is None
         and contact.account in parts.channels
-        and parts.features(contact.account).may_write_first
     )
 
 

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from bot import states
 from bot.codes import parse as parse_code
-from bot.deadlines import explain
+from bot.deadlines import Deadline, explain
 from bot.dialogue.forms import missing
 from bot.parts import Parts
 from bot.refusals import NoSuchConversation
+from bot.talking import case_facts
 from bot.views import CaseView, ContactView, Entry, FileView, Line, Me, Page, Room
 from storage.inbox import Filter, QueueRow
 from storage.tables import Attachment, Case, CaseEvent, Message, Note, Outgoing
@@ -217,10 +218,10 @@ class Rooms:
             moves=[str(one) for one in states.moves(case.status)],
             stage=case.stage,
             facts=case.facts,
-            missing=missing(case.type, {slot: tuple(said) for slot, said in case.facts.items()}),
+            missing=missing(case_facts(case)),
             due=case.due,
             due_kind=case.due_kind,
-            due_reason=explain(case.due_reason, self._me.language),
+            due_reason=explain(Deadline.stored(case.due_kind, case.due, case.due_reason), self._me.language),
             opened_at=case.opened_at,
             solved_by=case.solved_by,
             solved_at=case.solved_at,

@@ -9,8 +9,8 @@ from bot import wording
 from bot.casework import Casework
 from bot.dialogue import effects as fx
 from bot.dialogue import events as ev
-from bot.dialogue.engine import step
 from bot.dialogue.state import CaseFacts, Profile, State, Talk, dump, load
+from bot.dialogue.step import step
 from bot.parts import Parts
 from bot.proofs import Proofs
 from bot.writing import write
@@ -57,7 +57,7 @@ class Talking:
             treatment=parts.treatment(),
             opted_out=contact.opted_out_at is not None,
         )
-        state = State(talk=_talk(conversation), case=_case_facts(case), profile=profile)
+        state = State(talk=_talk(conversation), case=case_facts(case) if case else None, profile=profile)
         return cls(parts, tx, conversation, contact, person, case, state, **values)
 
     async def feed(self, event: ev.Event) -> None:
@@ -185,9 +185,8 @@ def _talk(conversation: Conversation) -> Talk:
     return replace(talk, speaker="bot") if talk.speaker == "person" else talk
 
 
-def _case_facts(case: Case | None) -> CaseFacts | None:
-    if case is None:
-        return None
+def case_facts(case: Case) -> CaseFacts:
+    """The dialogue's view of a case."""
     stored: Mapping[str, Any] = {
         "code": case.code,
         "type": case.type,

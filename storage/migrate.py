@@ -6,10 +6,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 LOCK = 0x41435553  # "ACUS"
 _HERE = Path(__file__).parent / "migrations"
+
+
+class Unreachable(Exception):
+    """The database does not answer; the text says why."""
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -30,14 +35,16 @@ def _config(connection: Connection) -> Config:
 
 
 def pending(url: str) -> bool:
-    """Whether the database is behind this program (a new one is not: it has nothing to lose)."""
-    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    """Whether the database is behind this program (a new one is not: it has nothing to lose). Raises Unreachable."""
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool, connect_args={"connect_timeout": 10})
     try:
         with engine.connect() as connection:
             if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
                 return False
             current = connection.scalar(text("SELECT version_num FROM alembic_version"))
             return bool(current != ScriptDirectory.from_config(_config(connection)).get_current_head())
+    except OperationalError as error:
+        raise Unreachable(str(error.orig).strip().splitlines()[0]) from error
     finally:
         engine.dispose()
 
