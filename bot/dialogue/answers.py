@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bot.dialogue import words
+from bot.dialogue import numbers, words
 from bot.dialogue.events import Said
 from bot.dialogue.forms import FILLED_BY, FREE_TEXT, known
 from bot.dialogue.state import CaseFacts, Facts
@@ -106,7 +106,7 @@ def _number(facts: dict[str, tuple[str, ...]], waiting: list[str], said: Said, *
         asked or (fixing and "order" in facts)
     ):
         return ()
-    number = words.number_in(said.text)
+    number = numbers.number_in(said.text)
     if number is None or any(number in heard.text for heard in said.facts):
         return ()
     return _put(facts, "reference" if "reference" in asked else "order", number, fixing=fixing)
@@ -156,7 +156,7 @@ def _only_facts(text: str, said: Said) -> bool:
     """Nothing is left to keep once the picked-out facts are taken away."""
     for heard in said.facts:
         text = text.replace(heard.text, " ") if heard.text else text
-    number = words.number_in(text)
+    number = numbers.number_in(text)
     if number:
         text = text.replace(number, " ")
     return words.words_of_content(text) <= 1 and (bool(said.facts) or number is not None)

@@ -1,6 +1,6 @@
 """Gather what a case needs: at most two questions a turn and six in all, nothing that is known, each with a reason."""
 
-from bot.dialogue import words
+from bot.dialogue import numbers, words
 from bot.dialogue.answers import Absorbed, absorb
 from bot.dialogue.effects import Bullets, Choice
 from bot.dialogue.events import Said
@@ -138,7 +138,7 @@ def _short(slot: str, text: str) -> str:
 def confirmed(reply: Reply, said: Said) -> None:
     """The answer to the summary: yes, no, or the correction itself."""
     yes = said.pressed == "confirm:yes" or (said.act == "affirm" and not words.corrects(said.text))
-    content = words.words_of_content(said.text) > 2 or bool(said.facts) or words.number_in(said.text) is not None
+    content = words.words_of_content(said.text) > 2 or bool(said.facts) or numbers.number_in(said.text) is not None
     if said.pressed == "confirm:no" or (not yes and not content):
         reply.say("ask_correction")
         reply.await_answer("correct")

@@ -1,6 +1,6 @@
 """How is my case: with least disclosure, and without losing the question that was open."""
 
-from bot.dialogue import words
+from bot.dialogue import numbers
 from bot.dialogue.effects import AskStatus, Word
 from bot.dialogue.events import CaseFound, Said
 from bot.dialogue.gathering import ask_again
@@ -9,7 +9,7 @@ from bot.dialogue.reply import Reply
 
 def code_in(said: Said) -> str | None:
     """The case code of the message, as the caller or we found it."""
-    return said.code or words.case_code(said.text, status=said.act == "status")
+    return said.code or numbers.case_code(said.text, status=said.act == "status")
 
 
 def seek(reply: Reply, code: str | None) -> None:

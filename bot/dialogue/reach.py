@@ -7,6 +7,7 @@ from bot.dialogue.events import ChannelLinked, CodeFailed, CodeVerified, Said
 from bot.dialogue.gathering import answered, ask_again
 from bot.dialogue.reply import Reply
 
+NAMED = frozenset({"web", "webchat", "email", "telegram", "whatsapp", "sms", "slack", "memory"})
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -31,7 +32,7 @@ def want(reply: Reply, kind: str, said: Said) -> None:
     if (kind == talk.channel and address is None) or (reply.profile.contacts.get(kind) and address is None):
         prefer(reply, kind)
     elif kind not in talk.channels or kind not in ("email", "telegram"):
-        reply.say("channel_unavailable", blanks={"channel": Word(f"channel_{kind}")})
+        reply.say("channel_unavailable", blanks={"channel": _named(kind)})
     elif kind == "telegram":
         reply.remember(wanted="telegram")
         reply.do(LinkTelegram())
@@ -50,7 +51,7 @@ def prefer(reply: Reply, kind: str, address: str | None = None) -> None:
     reply.know(preferred=kind)
     reply.remember(wanted=None)
     reply.do(SetPreferred(kind, address))
-    reply.say("preferred_set", blanks={"channel": Word(f"channel_{kind}")})
+    reply.say("preferred_set", blanks={"channel": _named(kind)})
 
 
 def prove(reply: Reply, address: str) -> None:
@@ -112,8 +113,13 @@ def linked(reply: Reply, event: ChannelLinked) -> None:
     if reply.talk.wanted == event.kind:
         prefer(reply, event.kind, event.address or None)
     else:
-        reply.say("channel_linked", blanks={"channel": Word(f"channel_{event.kind}")})
+        reply.say("channel_linked", blanks={"channel": _named(event.kind)})
 
 
 def _leave(reply: Reply, *questions: str) -> None:
     reply.remember(pending=tuple(slot for slot in reply.talk.pending if slot not in questions))
+
+
+def _named(kind: str) -> Word:
+    """What a kind of channel is called; one that came later than this catalogue is "this channel"."""
+    return Word(f"channel_{kind if kind in NAMED else 'here'}")

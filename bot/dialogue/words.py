@@ -65,7 +65,8 @@ _CHANNELS = (
 )
 _REACH_ME = re.compile(
     r"\b((escrib|respond|contest|mand|envi|avis|contact|inform|notifi)\w*(me|nos)|prefiero|preferiria|por favor por"
-    r"|write (to )?me|reach me|reply (to me )?(by|on|to)|answer me|let me know|update me|message me|e-?mail me|contact me"
+    r"|write (to )?me|reach me|reply (to me )?(by|on|to)|answer me|let me know|update me"
+    r"|(message|e-?mail|contact) me"
     r"|i('d| would)? (prefer|rather)|escrev\w+-me|prefiro|me (escrev\w+|avis\w+|mand\w+|contat\w+|respond\w+)"
     r"|(cambia\w*|switch|change|muda\w*|troca\w*) (a|al|el canal|to|para|o canal)|mejor por|melhor por)\b"
 )
@@ -76,11 +77,6 @@ _RESEND = re.compile(
 _NAME = re.compile(
     r"(?i:\b(?:me llamo|mi nombre es|my name is|meu nome é|me chamo|soy|i'm|i am|sou o|sou a|sou)\s+)"
     r"([A-ZÁÉÍÓÚÑÂÊÔÃÕÇ][a-záéíóúñâêôãõç]+(?:\s[A-ZÁÉÍÓÚÑÂÊÔÃÕÇ][a-záéíóúñâêôãõç]+){0,3})"
-)
-_CODE = re.compile(r"\b(?:(?:pqrs?|fel)[\s-]*([0-9a-z]{7})|([0-9a-z]{7}))\b")
-_AFTER_STATUS = re.compile(
-    r"\b(?:estado|estatus|status|caso|case|codigo|code|radicado|protocolo)\b[\s:#]*(?:de(?:l)?|of|do|is|es|e|my|mi|meu)?"
-    r"[\s:#]*(?:(?:pqrs?|fel)[\s-]*)?([0-9a-z]{6,8})\b"
 )
 _TYPES = (
     ("felicitacion", re.compile(r"\b(felicit\w+|congratulat\w+|compliment\w*|praise|elogi\w+|parabens|parabenizar)\b")),
@@ -170,7 +166,8 @@ def named_type(text: str) -> str | None:
 
 
 _NOT_YET = re.compile(
-    r"\b(todavia no|aun no|sigue (igual|sin)|no quedo|not yet|still (not|does|no)|ainda nao|continua (igual|sem)|nao ficou)\b"
+    r"\b(todavia no|aun no|sigue (igual|sin)|no quedo|not yet|still (not|does|no)"
+    r"|ainda nao|continua (igual|sem)|nao ficou)\b"
 )
 _SAME = _any(
     r"(si, )?(es |e |it'?s |it is )?(el |lo |la |the |o |a )?(mism[oa]|same|mesm[oa])( \w+){0,3}|1", whole=True
@@ -213,39 +210,9 @@ def told_name(text: str) -> str | None:
     return found.group(1) if found else None
 
 
-def one_time_code(text: str) -> str | None:
-    """Six digits, alone or after the word code."""
-    found = re.fullmatch(
-        r"(?:(?:el |mi |my |the |o |meu )?(?:codigo|code)(?: es| is| e)?[\s:]*)?(\d{3})[\s-]?(\d{3})\.?", fold(text)
-    )
-    return found.group(1) + found.group(2) if found else None
-
-
-def case_code(text: str, *, status: bool) -> str | None:
-    """What looks like a case code, as typed. Without its prefix it needs a digit and the wish to know a status."""
-    folded = fold(text)
-    for found in _CODE.finditer(folded):
-        if found.group(1):
-            return found.group(0).upper()
-        if status and _looks_random(found.group(2)):
-            return found.group(2).upper()
-    after = _AFTER_STATUS.search(folded) if status else None
-    return after.group(1).upper() if after and _looks_random(after.group(1)) else None
-
-
-def _looks_random(word: str) -> bool:
-    return any(letter.isdigit() for letter in word)
-
-
 def uses_usted(text: str) -> bool:
     """Addresses us with the formal Spanish pronoun."""
     return bool(re.search(r"\b(usted|sirvase|digame|indiqueme|ayudeme)\b", fold(text)))
-
-
-def number_in(text: str) -> str | None:
-    """A number of three digits or more (letters and hyphens around it included), or None."""
-    found = re.search(r"\b(?=[\w-]*\d{3})[\w-]*\d[\w-]*\b", text)
-    return found.group(0) if found else None
 
 
 def sentences(text: str) -> Iterable[str]:

@@ -1,0 +1,40 @@
+"""Codes and numbers in a text: case codes, one-time codes, order numbers."""
+
+import re
+
+from bot.dialogue.words import fold
+
+_PREFIXED = re.compile(r"\b(?:pqrs?|fel)[\s:#.-]{0,3}([0-9a-z](?:[\s-]?[0-9a-z]){6})\b")
+_ASKED = re.compile(
+    r"\b(?:estado|estatus|status|caso|case|codigo|code|radicado|ticket|protocolo)"
+    r"(?:\W+(?:del?|do|da|of|mi|my|meu|el|o|the|es|is|e|caso|case|codigo|code))*\W+([0-9a-z]{6,8})\b"
+)
+
+
+def one_time_code(text: str) -> str | None:
+    """Six digits, alone or after the word code."""
+    found = re.fullmatch(
+        r"(?:(?:el |mi |my |the |o |meu )?(?:codigo|code)(?: es| is| e)?[\s:]*)?(\d{3})[\s-]?(\d{3})\.?", fold(text)
+    )
+    return found.group(1) + found.group(2) if found else None
+
+
+def case_code(text: str, *, status: bool) -> str | None:
+    """What looks like a case code but may be mistyped, as typed: after its prefix, or after a word like *estado*."""
+    folded = fold(text)
+    candidates = [found.group(0) for found in _PREFIXED.finditer(folded)]
+    if status:
+        candidates += [found.group(1) for found in _ASKED.finditer(folded)]
+    return next((one.upper() for one in candidates if _looks_random(one)), None)
+
+
+def _looks_random(code: str) -> bool:
+    """Each code holds a digit and a letter, so that no word and no order number reads as one."""
+    symbols = code.split("-")[-1].split(" ")[-1]
+    return any(symbol.isdigit() for symbol in code) and any(symbol.isalpha() for symbol in symbols)
+
+
+def number_in(text: str) -> str | None:
+    """A number of three digits or more (letters and hyphens around it included), or None."""
+    found = re.search(r"\b(?=[\w-]*\d{3})[\w-]*\d[\w-]*\b", text)
+    return found.group(0) if found else None
