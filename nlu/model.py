@@ -199,9 +199,7 @@ def session(file: Path) -> Any:
 
 
 def _feed(tokens: Any, text: str, limit: int) -> dict[str, np.ndarray]:
-    ids: list[int] = tokens(text, add_special_tokens=False, verbose=False)["input_ids"]
-    extra = tokens.num_special_tokens_to_add(pair=False)
-    ids = tokens.build_inputs_with_special_tokens(head_and_tail(ids, limit - extra))
+    ids = head_and_tail(list(tokens(text)["input_ids"]), limit)  # its marks stand first and last, and stay
     array = np.asarray([ids], dtype=np.int64)
     return {"input_ids": array, "attention_mask": np.ones_like(array), "token_type_ids": np.zeros_like(array)}
 

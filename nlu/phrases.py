@@ -33,7 +33,7 @@ def compiled(phrases: Sequence[str]) -> re.Pattern[str]:
 
 def _expression(phrase: str) -> str:
     phrase = _OPENING.sub("(?:", phrase)
-    phrase = re.sub(r"(?<=[a-z])\*", r"\\w*", phrase)
+    phrase = re.sub(r"(?<=[a-z])(?<!\\w)\*", r"\\w*", phrase)
     return "(?:" + phrase.replace(" ... ", _SOME).replace(" ", _GAP) + ")"
 
 

@@ -153,7 +153,8 @@ def _act(folded: Folded, e: Mapping[str, int], pending: str | None, facts_only: 
     if group("acts", "stop").any(folded) and _stops(folded, words):
         return "stop", True
     coded = has_code(folded)
-    if not case and not alarm and _asks_status(folded, words, coded):
+    told = any(e[k] for k in ("failure", "demand", "treatment", "sarcasm"))
+    if not told and not alarm and _asks_status(folded, words, coded):
         return "status", coded
     for act in ("thanks", "greeting", "smalltalk"):
         if not alarm and group("acts", act, entire=True).fills(folded):

@@ -158,7 +158,9 @@ _PARTS = st.sampled_from(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.one_of(st.text(max_size=200), st.lists(_PARTS, max_size=12).map("".join)), st.sampled_from(["CO", "BR", "XX"]))
+@given(
+    st.one_of(st.text(max_size=200), st.lists(_PARTS, max_size=12).map("".join)), st.sampled_from(["CO", "BR", "XX"])
+)
 def test_any_text_is_read_and_the_places_are_exact(text: str, country: str) -> None:
     understood = read(text, country)
     for found in (*understood.facts, *understood.triggers):
