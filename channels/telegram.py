@@ -184,10 +184,11 @@ class Telegram:
         except Exception as error:  # a check tells, it never raises
             return Health(False, self._reason(error), f"Is channels.{self.name}.api_base_url a Bot API server?")
         self._username = me.username
+        name = f"@{me.username}" if me.username else me.first_name
         if webhook.url:
             remedy = f"Stop the other program, then open {self._base}/bot<token>/deleteWebhook once in a browser."
-            return Health(False, f"@{me.username}: its messages go to a webhook elsewhere", remedy)
-        return Health(True, f"@{me.username or me.first_name}, {webhook.pending_update_count} waiting")
+            return Health(False, f"{name}: its messages go to a webhook elsewhere", remedy)
+        return Health(True, f"{name}, {webhook.pending_update_count} waiting")
 
     async def deep_link(self, payload: str) -> str:
         """The address that opens a chat with us and brings `payload` back as `Inbound.start`.

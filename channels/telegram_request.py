@@ -2,15 +2,17 @@
 
 import logging
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import httpx
 from telegram import Update
 from telegram.request import HTTPXRequest
 
+from channels import telegram_reading
+
 logger = logging.getLogger(__name__)
 
+_PLAIN = ("message_id", "from", "chat", "date", "edit_date", "text", "caption", "media_group_id", "id", "data")
 _TALKATIVE = ("httpx", "httpcore", "httpcore.http11", "httpcore.connection", "telegram.Bot", "telegram.request")
 
 
@@ -21,7 +23,7 @@ class Request(HTTPXRequest):
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> dict[str, Any]:
-        """Reduce an update that cannot be read to its number."""
+        """Leave out of an update what cannot be read."""
         answer: dict[str, Any] = HTTPXRequest.parse_json_payload(payload)
         if isinstance(answer.get("result"), list):
             answer["result"] = [_readable(item) for item in answer["result"]]
@@ -66,16 +68,20 @@ def request(transport: httpx.AsyncBaseTransport | None, *, connections: int) -> 
 
 
 def _readable(item: Any) -> Any:
+    """The update as it is; else without what the library may trip over; else its number alone."""
     if not isinstance(item, dict) or "update_id" not in item:
         return item
-    try:
-        Update.de_json(item, None)
-    except Exception as error:  # whatever the library trips over
-        kinds = _words(key for key in item if key != "update_id")
-        logger.warning("telegram: update %s (%s) cannot be read: %s", item["update_id"], kinds, type(error).__name__)
-        return {"update_id": item["update_id"]}
-    return item
+    plain = {kind: _plain(content) for kind, content in item.items() if kind in telegram_reading.KINDS}
+    for attempt in (item, {"update_id": item["update_id"], **plain}):
+        try:
+            Update.de_json(attempt, None)
+        except Exception as error:  # whatever the library trips over, such as a field that is required since last week
+            kinds = ", ".join(sorted(item.keys() - {"update_id"}))
+            logger.warning("telegram: update %s (%s): %s", item["update_id"], kinds, type(error).__name__)
+        else:
+            return attempt
+    return {"update_id": item["update_id"]}
 
 
-def _words(keys: Iterable[str]) -> str:
-    return ", ".join(sorted(keys)) or "empty"
+def _plain(content: Any) -> Any:
+    return {key: content[key] for key in _PLAIN if key in content} if isinstance(content, dict) else content
