@@ -84,6 +84,7 @@ def test_the_term_of_a_report(given: tuple[str, str, str], expected: str, kind: 
         ("CO", "peticion", {"subtype": "datos"}, "2026-12-14", "co.habeas.consulta"),
         ("CO", "reclamo", {"subtype": "datos"}, "2026-12-21", "co.habeas.reclamo"),
         ("CO", "queja", {"sector": "utilities"}, "2026-12-21", "co.servicios_publicos"),
+        ("CO", "peticion", {"sector": "utilities", "subtype": "documentos"}, "2026-12-14", "co.peticion.documentos"),
         ("BR", "queja", {"sector": "federal_regulated"}, "2026-12-04", "br.sac"),
         ("ES", "peticion", {"subtype": "datos"}, "2026-12-27", "eu.gdpr.derechos"),
         ("MX", "peticion", {"subtype": "datos"}, "2026-12-28", "mx.arco"),
@@ -170,6 +171,11 @@ def test_days_of_the_company_do_not_count() -> None:
     found = decide(noon, country="CO", region=None, type="reclamo", timezone="America/Bogota", extra_holidays=extra)
     assert str(found.due) == "2026-12-22"
     assert found.reason["skipped"] == ["2026-12-07", "2026-12-08"]
+
+
+def test_day_0_is_not_among_the_skipped_holidays() -> None:
+    found = due("CO", "2026-12-08")
+    assert found.reason["start"] == "2026-12-09" and found.reason["skipped"] == ["2026-12-25"]
 
 
 def test_where_saturdays_count_and_the_day_ends_early() -> None:

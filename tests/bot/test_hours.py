@@ -51,9 +51,9 @@ def test_a_company_that_never_opens() -> None:
 
 
 def test_P25_a_change_of_clocks_keeps_the_hours_on_the_wall() -> None:
-    nights = nube({"mon-sun": "02:30-03:30"}, MADRID)
+    nights = nube({"mon-sun": "02:30-04:30"}, MADRID)
     gap = next_open(nights, at("2026-03-29T01:00", MADRID))  # 2:30 does not exist that night
-    assert gap is not None and gap.astimezone(UTC) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    assert gap is not None and f"{gap:%H:%M %z}" == "03:30 +0200" and open_at(nights, gap)
     assert next_open(nube(zone=MADRID), at("2026-10-24T20:00", MADRID)) == at("2026-10-26T08:00", MADRID)
 
 
@@ -148,6 +148,11 @@ def test_hours_as_the_country_says_them(language: str, zone: str, hour: int, min
 def test_when_people_are_back(moment: str, language: str, expected: str) -> None:
     said = dates.when_open(at(moment), at("2026-11-27T10:00"), language, "America/Bogota")
     assert said == expected
+
+
+def test_today_is_the_companys() -> None:
+    opens, now = datetime(2026, 11, 28, 1, tzinfo=UTC), datetime(2026, 11, 27, 15, tzinfo=UTC)
+    assert dates.when_open(opens, now, "es", "America/Bogota") == "hoy a las 8 p. m."
 
 
 def test_console_times_have_24_hours() -> None:
