@@ -36,14 +36,18 @@ _WEEKDAYS = (
 _MONTH = {name: n for n, names in enumerate(_MONTHS, 1) for name in names}
 _WEEKDAY = {name: n for n, names in enumerate(_WEEKDAYS) for name in names}
 _NEAR = {
-    "hoy": 0, "hoje": 0, "today": 0, "tonight": 0, "anoche": -1, "ayer": -1, "ontem": -1, "yesterday": -1, "last night": -1,
-    "anteayer": -2, "antier": -2, "antes de ayer": -2, "anteontem": -2, "the day before yesterday": -2, "esta manana": 0,
+    "hoy": 0, "hoje": 0, "today": 0, "tonight": 0, "anoche": -1, "ayer": -1, "ontem": -1, "yesterday": -1,
+    "last night": -1,
+    "anteayer": -2, "antier": -2, "antes de ayer": -2, "anteontem": -2, "the day before yesterday": -2,
+    "esta manana": 0,
     "this morning": 0, "pasado manana": 2, "depois de amanha": 2, "amanha": 1, "tomorrow": 1, "mañana": 1,
 }  # fmt: skip
 _NUMBER = {
-    "un": 1, "una": 1, "uno": 1, "a": 1, "one": 1, "um": 1, "uma": 1, "dos": 2, "two": 2, "dois": 2, "duas": 2, "tres": 3,
+    "un": 1, "una": 1, "uno": 1, "a": 1, "one": 1, "um": 1, "uma": 1, "dos": 2, "two": 2, "dois": 2, "duas": 2,
+    "tres": 3,
     "three": 3, "cuatro": 4, "four": 4, "quatro": 4, "cinco": 5, "five": 5, "seis": 6, "six": 6, "siete": 7, "seven": 7,
-    "sete": 7, "ocho": 8, "eight": 8, "oito": 8, "diez": 10, "ten": 10, "dez": 10, "quince": 15, "fifteen": 15, "quinze": 15,
+    "sete": 7, "ocho": 8, "eight": 8, "oito": 8, "diez": 10, "ten": 10, "dez": 10, "quince": 15, "fifteen": 15,
+    "quinze": 15,
 }  # fmt: skip
 
 

@@ -15,7 +15,10 @@ from nlu.understanding import LANGUAGES, Fact, Hint
 
 MAX_TEXT = 20_000  # characters read for facts; nobody writes more by hand
 _EMAIL = re.compile(r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,5}[a-z]{2,24}(?![\w@])", re.IGNORECASE)
-_LINK = r"(?:\s*(?:numero|number|num|no|nro|n|es|e|is|de|del|da|do|la|el|id|code|codigo|con|with|com)\b\.?|[\s:#.º°ª-]){0,6}"
+_LINK = (
+    r"(?:\s*(?:numero|number|num|no|nro|n|es|e|is|de|del|da|do"
+    r"|la|el|id|code|codigo|con|with|com)\b\.?|[\s:#.º°ª-]){0,6}"
+)
 _ID = r"(?P<id>(?=[a-z-]*\d)[a-z]{0,5}-?\d[a-z0-9-]{1,19})"
 _NUMBERED = (
     ("order", "pedido|orden|orden de compra|compra|encomenda|order|purchase|po|envio|guia|tracking"),

@@ -1,4 +1,4 @@
-"""Read a text as it was meant: lower case, no accents, abbreviations and slips undone, and yet know where each part stood."""
+"""Read a text as it was meant (lower case, no accents, slips undone), and yet know where each part stood."""
 
 import re
 import unicodedata
@@ -121,5 +121,5 @@ def one_slip(word: str, key: str) -> bool:
 
 
 def _same_but_first(rest: str, wanted: str) -> bool:
-    """A wrong letter: consonant for consonant or vowel for vowel (`o` for `a` would change the meaning at an ending)."""
+    """A wrong letter: a consonant for a consonant, or a vowel for a vowel."""
     return rest[1:] == wanted[1:] and (rest[0] in "aeiou") == (wanted[0] in "aeiou")

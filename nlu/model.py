@@ -1,4 +1,4 @@
-"""Serving of a text model: our own directory (encoder and heads apart), or any sequence classifier in Hugging Face's layout.
+"""Serving of a text model: our own directory (encoder and heads apart), or any Hugging Face sequence classifier.
 
 Blocking: call it from a thread of its own. One text per run: int8 takes its range over the batch, so that a neighbour
 would change a message's label.
@@ -23,7 +23,8 @@ SHIPPED = "acuse-pqrs-1"
 Heads = Mapping[str, Mapping[str, float]]  # head → label → probability
 
 _SAME = {
-    "petition": "peticion", "request": "peticion", "solicitud": "peticion", "solicitacao": "peticion", "pedido": "peticion",
+    "petition": "peticion", "request": "peticion", "solicitud": "peticion", "solicitacao": "peticion",
+    "pedido": "peticion",
     "complaint": "queja", "queixa": "queja", "claim": "reclamo", "reclamacao": "reclamo", "reclamacion": "reclamo",
     "suggestion": "sugerencia", "sugestao": "sugerencia", "praise": "felicitacion", "compliment": "felicitacion",
     "felicitaciones": "felicitacion", "agradecimiento": "felicitacion", "elogio": "felicitacion", "other": "otro",
@@ -50,7 +51,7 @@ class Model(Protocol):
 
 
 def load(model: str | Path | None) -> Model:
-    """Load a directory, a name under nlu/models, a hub name that is already on this machine, or None: the shipped one."""
+    """Load a directory, a name under nlu/models, a hub name known to this machine, or (None) the shipped one."""
     directory = _directory(model)
     if (directory / "heads.json").is_file():
         return Own(directory)

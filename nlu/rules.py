@@ -70,7 +70,7 @@ def case_codes(text: str) -> list[tuple[int, int]]:
     return [m.span() for pattern in (_CODE, _BARE) for m in pattern.finditer(text)]
 
 
-# -- type ---------------------------------------------------------------------------------------------------------------
+# -- type ---
 
 _KINDS = ("failure", "demand", "treatment", "ask", "idea", "idea_not", "sarcasm", "praise", "solved")
 
@@ -137,7 +137,7 @@ def _guess(scores: dict[str, float], words: int) -> tuple[str, float, str | None
     return ("reclamo", 0.3, "queja") if words >= FEW else ("otro", 0.3, None)
 
 
-# -- act ----------------------------------------------------------------------------------------------------------------
+# -- act ---
 
 
 def _act(folded: Folded, e: Mapping[str, int], pending: str | None, facts_only: bool, alarm: bool) -> tuple[str, bool]:
@@ -218,7 +218,7 @@ def _asks_status(folded: Folded, words: int, coded: bool) -> bool:
     return coded or _long_match(folded, "status", 9) or group("acts", "status", entire=True).fills(folded)
 
 
-# -- severity -----------------------------------------------------------------------------------------------------------
+# -- severity ---
 
 
 def _severity(folded: Folded, kind: str, triggers: tuple[Trigger, ...], money: float) -> str:

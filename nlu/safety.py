@@ -1,4 +1,4 @@
-"""The safety net: what must reach a person however calm, oblique or funny it sounds. A model never overrules it downward."""
+"""The safety net: what must reach a person however calm or funny it sounds. A model never overrules it downward."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache

@@ -6,13 +6,17 @@ from nlu.fold import plain
 
 SHORT = 400  # characters; a shorter message is read as it is
 _GREETING = re.compile(
-    r"\s*(?:hola|buen[oa]s?(?: dias?| tardes| noches)?|cordial saludo|estimad\w+|apreciad\w+|senor\w*|respetad\w+|dear|hi|hello"
-    r"|good (?:morning|afternoon|evening)|to whom it may concern|prezad\w+|caro\w*|ola|oi|bom dia|boa (?:tarde|noite))\b[^\n.]{0,60}[,:.!]?\s*\n"
+    r"\s*(?:hola|buen[oa]s?(?: dias?| tardes| noches)?|cordial saludo|estimad\w+|apreciad\w+|senor\w*"
+    r"|respetad\w+|dear|hi|hello|good (?:morning|afternoon|evening)|to whom it may concern|prezad\w+|caro\w*"
+    r"|ola|oi|bom dia|boa (?:tarde|noite))\b[^\n.]{0,60}[,:.!]?\s*\n"
 )
 _ENDING = re.compile(
-    r"^\s*(?:--\s*$|__{3,}|(?:enviado|sent|enviada) (?:desde|from|do|pelo) |(?:este|esta) (?:mensaje|correo|mensagem|e-?mail)[^\n]{0,80}confiden"
-    r"|this (?:e-?mail|message)[^\n]{0,80}(?:confiden|intended|privileged)|aviso (?:legal|de confidencialidad)|confidentiality notice|disclaimer"
-    r"|(?:cordialmente|atentamente|saludos(?: cordiales)?|un saludo|gracias y saludos|atte|best regards|kind regards|regards|sincerely|yours (?:truly|sincerely)"
+    r"^\s*(?:--\s*$|__{3,}|(?:enviado|sent|enviada) (?:desde|from|do|pelo) "
+    r"|(?:este|esta) (?:mensaje|correo|mensagem|e-?mail)[^\n]{0,80}confiden"
+    r"|this (?:e-?mail|message)[^\n]{0,80}(?:confiden|intended|privileged)"
+    r"|aviso (?:legal|de confidencialidad)|confidentiality notice|disclaimer"
+    r"|(?:cordialmente|atentamente|saludos(?: cordiales)?|un saludo|gracias y saludos|atte"
+    r"|best regards|kind regards|regards|sincerely|yours (?:truly|sincerely)"
     r"|best wishes|atenciosamente|att|abracos|cumprimentos)[,.!]*\s*$)",
     re.MULTILINE,
 )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ HINT = Hint(now=datetime(2026, 11, 27, 10, 0, tzinfo=UTC))
 WORDS = ["<unk>", "query", ":", "rojo", "verde", "azul", "hola", "urgente", "grave"]
 
 
-# -- a small real model: ONNX is protobuf, and a handful of its fields is enough ------------------------------------------
+# -- a small real model: ONNX is protobuf, and a handful of its fields is enough ---
 
 
 def _number(value: int) -> bytes:
@@ -70,7 +71,8 @@ def onnx_of(table: np.ndarray, output: str) -> bytes:
 def write_tokenizer(directory: Path) -> None:
     tokens = Tokenizer(models.WordLevel({w: n for n, w in enumerate(WORDS)}, unk_token="<unk>"))
     tokens.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokens, unk_token="<unk>").save_pretrained(directory)
+    wrapped: Any = PreTrainedTokenizerFast
+    wrapped(tokenizer_object=tokens, unk_token="<unk>").save_pretrained(directory)
 
 
 @pytest.fixture
