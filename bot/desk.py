@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -12,7 +12,7 @@ from bot.dialogue import events as ev
 from bot.parts import Parts
 from bot.reach import best_way
 from bot.refusals import AlreadyTaken, Empty, NoSuchConversation, NotPossible, NotTaken, TooBig, TooLateToUndo
-from bot.talking import Talking
+from bot.talking import Talking, case_facts
 from bot.views import Me
 from bot.writing import write
 from channels.channel import Address
@@ -233,10 +233,10 @@ class Desk:
             data = {"from": was, "to": to} | ({"note": note} if note else {})
             await held.tx.cases.add_event(case, actor=self._mark, kind="moved", data=data)
             announced = ev.SolutionAnnounced(self._me.name)
-            await self._news(held, announced if solved else ev.StateChanged(to, self._me.name, note or None))
+            await self._news(held, announced if solved else ev.StateChanged(to, self._me.name, note or None), was)
 
-    async def _news(self, held: _Held, event: ev.Event) -> None:
-        """What the dialogue says of the case, where the customer wants to read it."""
+    async def _news(self, held: _Held, event: ev.Event, was: str) -> None:
+        """What the dialogue says of the case, where the customer wants to read it. `was`: the state before."""
         case = self._case(held)
         way = await best_way(self._parts, held.tx, case, held.conversation)
         conversation = way.conversation if way else held.conversation
@@ -244,6 +244,7 @@ class Desk:
             held.conversation.flagged_at, held.conversation.flag_reason = self._parts.now(), "unreachable"
         await held.tx.flush()
         talking = await Talking.begin(self._parts, held.tx, conversation, actor=self._mark)
+        talking.state = replace(talking.state, case=replace(case_facts(case), status=was))
         await talking.feed(event)
         await talking.finish(author=self._notice, news=True)
 

@@ -146,21 +146,21 @@ class Talking:
         self.conversation.state = dump(self.state.talk)
         if self.case is not None and self.state.case is not None:
             Casework.keep_facts(self.case, self.state.case)
+        author = self._speak_as(author)
         if not self.said:
             return []
         language = self.parts.language(self.person.language)
-        told = self.shown or self.case
-        lines = [one.line for one in self.said]
+        words = wording.answer(self.parts, self.said, self.shown or self.case, language, self.link)
         rows = await write(
             self.parts,
             self.tx,
             self.conversation,
             Address(self.contact.account, self.contact.address),
             author=author,
-            kind=wording.kind(lines, news=news),
-            text=wording.answer(self.parts, self.said, told, language, self.link),
-            buttons=self._buttons(language),
-            lines=lines,
+            kind=wording.kind(words.lines, news=news),
+            text=words.text,
+            buttons=[Button(label, payload) for label, payload in words.buttons],
+            lines=words.lines,
             case=self.case,
             language=language,
         )
@@ -168,13 +168,12 @@ class Talking:
             self.case.receipt_at = self.parts.now()
         return rows
 
-    def _buttons(self, language: str) -> list[Button]:
-        found: dict[str, Button] = {}
-        for one in self.said:
-            for choice in one.buttons:
-                label = self.parts.catalogue.render(choice.line, language, self.parts.treatment(), {})
-                found[choice.payload] = Button(label, choice.payload)
-        return list(found.values())
+    def _speak_as(self, author: str) -> str:
+        """While a person speaks, nothing of the bot's own is written; what that person's act asked for is a notice."""
+        if author == "bot" and self.conversation.speaker != "bot":
+            self.said = [one for one in self.said if one.notice]
+            return self.conversation.speaker.replace("agent:", "notice:")
+        return author
 
 
 def _talk(conversation: Conversation) -> Talk:

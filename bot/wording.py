@@ -3,48 +3,55 @@
 from collections.abc import Sequence
 
 from bot import dates
+from bot.catalogue import Rendered
 from bot.dialogue import effects as fx
 from bot.parts import Parts
-from bot.writing import say
 from storage.tables import Case
 
-_DATED = {"legal": "due", "internal": "target", "none": "undated"}
+
+def company_facts(parts: Parts, language: str) -> dict[str, str]:
+    """What every line may state of the company."""
+    return {
+        "company": parts.company.name,
+        "bot_name": parts.company.bot_name,
+        "privacy_url": parts.company.privacy_url or "",
+        "emergency_number": parts.company.emergency_number,
+        "hours": dates.hours_in_words(parts.company.hours, language),
+    }
 
 
-def facts(parts: Parts, case: Case | None, language: str, link: str | None = None) -> dict[str, str]:
-    """Everything that a line may state of the case and the company, in the person's language."""
-    found = {"hours": dates.hours_in_words(parts.company.hours, language), "link": link or ""}
-    if case is not None:
-        found |= {
-            "code": case.code,
-            "opened_at": dates.moment(case.opened_at, language, parts.company.timezone),
-            "due_date": dates.day(case.due, language) if case.due else "",
-            "since": dates.day(case.updated_at.astimezone(parts.timezone).date(), language),
-        }
-    return found
+def case_facts(parts: Parts, case: Case | None, language: str) -> dict[str, str]:
+    """What a line may state of a case."""
+    if case is None:
+        return {}
+    return {
+        "code": case.code,
+        "opened_at": dates.moment(case.opened_at, language, parts.company.timezone),
+        "due_date": dates.day(case.due, language, parts.today()) if case.due else "",
+        "since": dates.day(case.updated_at.astimezone(parts.timezone).date(), language, parts.today()),
+    }
 
 
-def answer(parts: Parts, said: Sequence[fx.Say], case: Case | None, language: str, link: str | None = None) -> str:
-    """All that was said in one turn, as one text; a paragraph that two events asked for is said once."""
-    blanks = facts(parts, case, language, link)
-    paragraphs: list[str] = []
-    for one in said:
-        own = {name: _blank(parts, value, language) for name, value in one.blanks.items()}
-        line = f"{one.line}.{_DATED[case.due_kind if case else 'none']}" if one.dated else one.line
-        paragraph = say(parts, line, language, {**blanks, **own})
-        if paragraph not in paragraphs:
-            paragraphs.append(paragraph)
-    return "\n\n".join(paragraphs)
+def answer(parts: Parts, said: Sequence[fx.Say], case: Case | None, language: str, link: str | None = None) -> Rendered:
+    """All that was said in one turn, as one text with its buttons."""
+    facts = company_facts(parts, language) | case_facts(parts, case, language) | {"link": link or ""}
+    unique = list(dict.fromkeys(map(_Once, said)))
+    return parts.catalogue.answer(
+        [one.say for one in unique], language, parts.treatment(), facts, case.due_kind if case else "none"
+    )
 
 
-def _blank(parts: Parts, value: fx.Blank, language: str) -> str:
-    match value:
-        case fx.Word(line):
-            return say(parts, line, language)
-        case fx.Bullets(items):
-            return "\n".join(f"• {say(parts, label, language)}: {said}" for label, said in items)
-        case str():
-            return value
+class _Once:
+    """A paragraph that two events of one turn asked for is said once."""
+
+    def __init__(self, say: fx.Say) -> None:
+        self.say = say
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Once) and self.say == other.say
+
+    def __hash__(self) -> int:
+        return hash(self.say.line)
 
 
 def kind(lines: Sequence[str], *, news: bool) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from bot.fitting import fit
 from bot.parts import Parts
+from bot.wording import company_facts
 from channels.channel import Address, Button
 from storage.tables import Case, Conversation, Outgoing
 from storage.transaction import Transaction
@@ -82,11 +83,6 @@ def offered(rows: Sequence[Outgoing]) -> list[Button]:
 
 def say(parts: Parts, line: str, language: str, blanks: Mapping[str, str] | None = None) -> str:
     """One line of the catalogue, with the company's own words filled in."""
-    filled = {
-        "company": parts.company.name,
-        "bot_name": parts.company.bot_name,
-        "privacy_url": parts.company.privacy_url or "",
-        "emergency_number": parts.company.emergency_number or "",
-        **(blanks or {}),
-    }
-    return parts.catalogue.render(line, language, parts.treatment(), filled)
+    return parts.catalogue.render(
+        line, language, parts.treatment(), {**company_facts(parts, language), **(blanks or {})}
+    )

@@ -20,7 +20,8 @@ _CHANNEL = "acuse"
 
 async def ring(session: AsyncSession, topic: str) -> None:
     """Wake the topic's subscribers in every process when the session's transaction commits. At most 7,999 bytes."""
-    await session.execute(text("SELECT pg_notify(:channel, :topic)"), {"channel": _CHANNEL, "topic": topic})
+    connection = await session.connection()
+    await connection.execute(text("SELECT pg_notify(:channel, :topic)"), {"channel": _CHANNEL, "topic": topic})
 
 
 class Subscription:

@@ -4,6 +4,8 @@ from functools import cached_property
 from typing import Literal
 from uuid import UUID
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from storage.agents import Agents, Desks, Sessions, Verifications
 from storage.cases import Cases
 from storage.conversations import Conversations
@@ -23,6 +25,11 @@ class Transaction:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+
+    @property
+    def session(self) -> AsyncSession:
+        """The bare session, for tests and benchmarks."""
+        return self._scope.session
 
     @cached_property
     def people(self) -> People:
