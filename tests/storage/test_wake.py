@@ -5,9 +5,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -38,6 +38,13 @@ async def eventually(condition: Callable[[], bool], within: float = 8.0) -> None
 async def rows(engine: AsyncEngine, query: str) -> list[tuple[object, ...]]:
     async with engine.connect() as connection:
         return [tuple(row) for row in await connection.execute(text(query))]
+
+
+async def until(engine: AsyncEngine, query: str) -> None:
+    deadline = time.monotonic() + 8
+    while await rows(engine, query) != [(True,)]:
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.01)
 
 
 async def waken(engine: AsyncEngine, kind: Kind, key: UUID, lane: str = "") -> None:
@@ -112,9 +119,7 @@ async def test_already_awake_does_not_abort_what_the_transaction_wrote(engine: A
     early = asyncio.create_task(note_and_wake(inserted, waiting))
     await inserted.wait()
     late = asyncio.create_task(note_and_wake(asyncio.Event(), waiting))
-    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    while await rows(engine, blocked) == [(0,)]:
-        await asyncio.sleep(0.01)
+    await until(engine, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
     waiting.set()
     await asyncio.gather(early, late)
     assert await rows(engine, "SELECT count(*) FROM jottings") == [(2,)]
@@ -138,22 +143,22 @@ async def test_a_wake_up_that_waits_starts_after_the_commit_that_relies_on_it(
     engine: AsyncEngine, database_url: str
 ) -> None:
     """Else it would look at the tables too early, and the row would lie there until the sweep."""
-    key, found = uuid4(), []
+    key, other = uuid4(), uuid4()
+    found = list[tuple[UUID, object]]()
 
-    async def look(_: UUID) -> None:
-        found.append(await rows(engine, "SELECT count(*) FROM jottings"))
+    async def look(which: UUID) -> None:
+        found.append((which, await rows(engine, "SELECT count(*) FROM jottings")))
 
     await waken(engine, "turn", key)
     async with AsyncSession(engine) as session, session.begin():
         await session.execute(text("INSERT INTO jottings (key) VALUES (:key)"), {"key": key})
         await wake(session, "turn", key)
         async with working(database_url, look):
-            await waken(engine, "turn", other := uuid4())  # the worker is up and runs others meanwhile
-            await eventually(lambda: len(found) == 1)
+            await waken(engine, "turn", other)  # the worker is up and runs what came later
+            await eventually(lambda: (other, [(0,)]) in found)
             await session.commit()
             await eventually(lambda: len(found) == 2)
-    assert other
-    assert found == [[(0,)], [(1,)]]
+    assert found == [(other, [(0,)]), (key, [(1,)])]
 
 
 async def test_one_key_never_runs_twice_at_once_and_a_wake_up_during_a_run_runs_after_it(
@@ -230,8 +235,7 @@ async def test_a_handler_that_fails_ends_its_wake_up_and_says_nothing_of_the_cus
     async with working(database_url, fail):
         await waken(engine, "turn", key)
         await eventually(lambda: len(runs) == 1)
-        while await rows(engine, "SELECT * FROM procrastinate_jobs"):
-            await asyncio.sleep(0.01)
+        await until(engine, "SELECT count(*) = 0 FROM procrastinate_jobs")
         await waken(engine, "turn", key)
         await eventually(lambda: len(runs) == 2)
     written = [record.getMessage() for record in caplog.records if record.name == LOG.name]
@@ -265,8 +269,7 @@ async def test_what_a_dead_worker_left_is_done_again(engine: AsyncEngine, databa
         await waken(engine, "turn", key)
     async with working(database_url, turns):
         await eventually(lambda: turns.ended == [key])
-        while await rows(engine, "SELECT * FROM procrastinate_jobs"):
-            await asyncio.sleep(0.01)
+        await until(engine, "SELECT count(*) = 0 FROM procrastinate_jobs")
 
 
 async def test_a_worker_that_dies_later_is_noticed_by_one_that_runs(engine: AsyncEngine, database_url: str) -> None:
@@ -367,14 +370,25 @@ async def test_run_raises_when_the_database_goes_and_can_be_run_again(engine: As
     await asyncio.wait([again])
 
 
-async def test_a_worker_whose_database_is_gone_stops_in_time(tmp_path: Path) -> None:
-    worker = Worker(f"postgresql://u@/d?host={tmp_path}", {"turn": nothing, "send": nothing}, log=LOG, pace=QUICK)
-    task = asyncio.create_task(worker.run())
-    await asyncio.sleep(0.3)
-    stopped = time.monotonic()
-    task.cancel()
-    await asyncio.wait([task])
-    assert time.monotonic() - stopped < 2.0
+async def test_a_worker_whose_database_is_gone_stops_in_time(
+    engine: AsyncEngine, server: str, database_url: str
+) -> None:
+    """It waits half a minute for a connection, in which it would say good-bye; the keeper gives it five seconds."""
+    turns, key = Calls(), uuid4()
+    async with working(database_url, turns) as task:
+        await waken(engine, "turn", key)
+        await eventually(lambda: turns.ended == [key])
+        with psycopg.connect(server, autocommit=True) as connection:
+            name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            connection.execute(others, [name])
+        await asyncio.sleep(0.5)
+        assert not task.done()
+        stopped = time.monotonic()
+        task.cancel()
+        await asyncio.wait([task])
+    assert time.monotonic() - stopped < 2.5
 
 
 async def test_nothing_of_a_wake_up_lies_in_the_future(engine: AsyncEngine) -> None:
