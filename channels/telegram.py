@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 import httpx
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, SecretStr, field_validator
@@ -105,13 +104,16 @@ class Telegram:
         """Yield updates. The offset, which makes Telegram forget what lies before it, goes out with the next poll."""
         offset: int | None = int(since["offset"]) if since else None
         while True:
-            with self._named_by_remedy():
+            try:
                 updates = await self._bot.get_updates(
                     offset=offset,
                     timeout=self._poll,
                     allowed_updates=telegram_reading.KINDS,
                     read_timeout=20,  # the library adds the time that Telegram may wait
                 )
+            except TelegramError as error:
+                fault = self._fault(error)  # nothing is undeliverable about a poll
+                raise fault if isinstance(fault, Unavailable) else Unavailable(str(fault)) from None
             for update in updates:
                 yield self._read(update)
                 offset = update.update_id + 1
@@ -244,28 +246,28 @@ class Telegram:
         try:
             yield
         except TelegramError as error:
-            self._raise(error, key)
+            raise self._fault(error, key) from None  # no cause: it may hold the token
 
-    def _raise(self, error: TelegramError, key: str | None) -> NoReturn:
-        """The order matters: BadRequest and TimedOut are NetworkErrors. No cause: it may hold the token."""
+    def _fault(self, error: TelegramError, key: str | None = None) -> ChannelError:
+        """The order matters: BadRequest and TimedOut are NetworkErrors."""
         reason = f"telegram: {self._reason(error)}"
-        fault: ChannelError
-        if isinstance(error, Forbidden | ChatMigrated):
-            fault = Undeliverable(reason)
-        elif isinstance(error, BadRequest):
-            if not (_GONE.search(error.message) or _NO_FILE.search(error.message)):
-                logger.error("telegram: our call for message %s was refused: %s", key, self._reason(error))
-            fault = Undeliverable(reason)
-        elif isinstance(error, RetryAfter):
-            wait = error.retry_after
-            fault = Unavailable(reason, wait if isinstance(wait, timedelta) else timedelta(seconds=wait))
-        elif isinstance(error, Conflict):
-            fault = Unavailable(f"telegram: somebody else gets this bot's messages: {self._reason(error)}")
-        elif isinstance(error, InvalidToken):
-            fault = Unavailable(f"telegram: the token of {self.name} is not accepted")
-        else:
-            fault = Unavailable(f"{reason}{' (it may have arrived)' if key and isinstance(error, TimedOut) else ''}")
-        raise fault from None
+        match error:
+            case Forbidden() | ChatMigrated():
+                return Undeliverable(reason)
+            case BadRequest():
+                if not (_GONE.search(error.message) or _NO_FILE.search(error.message)):
+                    logger.error("telegram: our call for message %s was refused: %s", key, self._reason(error))
+                return Undeliverable(reason)
+            case RetryAfter():
+                wait = error.retry_after
+                return Unavailable(reason, wait if isinstance(wait, timedelta) else timedelta(seconds=wait))
+            case Conflict():
+                return Unavailable(f"telegram: somebody else gets this bot's messages: {self._reason(error)}")
+            case InvalidToken():
+                return Unavailable(f"telegram: the token of {self.name} is not accepted")
+            case TimedOut() if key:
+                return Unavailable(f"{reason} (it may have arrived)")
+        return Unavailable(reason)
 
     def _reason(self, error: Exception) -> str:
         return f"{error}".replace(self._token, "<token>") or type(error).__name__
