@@ -1,0 +1,274 @@
+"""One contract for every channel, so that a new one does not invent manners of its own.
+
+A new channel brings a stand-in of its provider and a line in SPOKEN.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from channels import CHANNELS
+from channels.channel import (
+    Address,
+    Button,
+    Channel,
+    ChannelError,
+    Features,
+    File,
+    Health,
+    Inbound,
+    Listener,
+    Outbound,
+    Unavailable,
+    Undeliverable,
+)
+from channels.memory import Memory
+from channels.telegram import Settings as TelegramSettings
+from channels.telegram import Telegram
+from channels.webchat import Settings as WebChatSettings
+from channels.webchat import WebChat
+
+
+def now() -> datetime:
+    return datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+
+
+class StandIn(Protocol):
+    """A provider that the test can talk to, and the channel that talks to it."""
+
+    person: str  # an address that can be written to
+
+    @property
+    def channel(self) -> Channel: ...
+
+    async def arrive(self, text: str) -> None:
+        """Let a person write (only where the channel listens)."""
+
+    def confirmed(self) -> int:
+        """How many arrivals the provider has been told to forget."""
+
+    def trouble(self, kind: type[ChannelError]) -> bool:
+        """Let the next send meet trouble of this kind; False when this provider has none."""
+
+    def heard(self) -> str:
+        """Every text that the provider was given."""
+
+
+class InMemory:
+    person = "ana"
+
+    def __init__(self) -> None:
+        self.channel = Memory(now=now)
+
+    async def arrive(self, text: str) -> None:
+        self.channel.write(self.person, text)
+
+    def confirmed(self) -> int:
+        return self.channel.confirmed
+
+    def trouble(self, kind: type[ChannelError]) -> bool:
+        self.channel.fail(kind("as told"))
+        return True
+
+    def heard(self) -> str:
+        return "\n".join(message.text for message in self.channel.sent)
+
+
+class OnTheWeb:
+    person = "session-of-ana"
+
+    def __init__(self) -> None:
+        self.channel = WebChat("webchat", WebChatSettings(), now=now)
+
+    async def arrive(self, text: str) -> None:
+        raise AssertionError("the web chat does not listen")
+
+    def confirmed(self) -> int:
+        return 0
+
+    def trouble(self, kind: type[ChannelError]) -> bool:
+        return False  # nothing leaves the house
+
+    def heard(self) -> str:
+        return ""  # the browser reads the row itself
+
+
+class AtTelegram:
+    person = "77"
+
+    def __init__(self) -> None:
+        settings = TelegramSettings.model_validate({"token": "4242:AAE"})
+        self.channel = Telegram(
+            "telegram", settings, now=now, transport=httpx.MockTransport(self._answer), poll=timedelta(seconds=1)
+        )
+        self._waiting: list[dict[str, Any]] = []
+        self._forgotten = 0
+        self._texts: list[str] = []
+        self._trouble: list[int] = []
+
+    async def arrive(self, text: str) -> None:
+        person = {"id": 77, "is_bot": False, "first_name": "Ana"}
+        chat = {"id": 77, "type": "private"}
+        number = self._forgotten + len(self._waiting) + 1
+        message = {"message_id": number, "date": 1772461800, "from": person, "chat": chat, "text": text}
+        self._waiting.append({"update_id": number, "message": message})
+
+    def confirmed(self) -> int:
+        return self._forgotten
+
+    def trouble(self, kind: type[ChannelError]) -> bool:
+        self._trouble.append({Undeliverable: 403, Unavailable: 502}[kind])
+        return True
+
+    def heard(self) -> str:
+        return "\n".join(self._texts)
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        method = request.url.path.rsplit("/", 1)[1]
+        if method != "getUpdates" and self._trouble:
+            return httpx.Response(self._trouble.pop(), json={"ok": False, "description": "as told"})
+        return httpx.Response(200, json={"ok": True, "result": await self._result(method, await request.aread())})
+
+    async def _result(self, method: str, body: bytes) -> Any:
+        if method == "getMe":
+            return {"id": 4242, "is_bot": True, "first_name": "Acuse", "username": "acuse_demo_bot"}
+        if method == "getWebhookInfo":
+            return {"url": "", "has_custom_certificate": False, "pending_update_count": 0}
+        given = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+        if method == "getUpdates":
+            return await self._poll(int(given.get("offset", "0")))
+        self._texts.append(given.get("text", ""))
+        return {"message_id": len(self._texts), "date": 1, "chat": {"id": 77, "type": "private"}}
+
+    async def _poll(self, offset: int) -> list[dict[str, Any]]:
+        kept = [update for update in self._waiting if update["update_id"] >= offset]
+        self._forgotten += len(self._waiting) - len(kept)
+        self._waiting = kept
+        if not kept:
+            await asyncio.sleep(0.01)
+        return json.loads(json.dumps(kept))  # type: ignore[no-any-return]  # a copy of what went in
+
+
+SPOKEN: dict[str, Callable[[], StandIn]] = {
+    "memory": InMemory,
+    "webchat": OnTheWeb,
+    "telegram": AtTelegram,
+}
+TROUBLES = pytest.mark.parametrize("kind", [Undeliverable, Unavailable])
+
+
+@pytest.fixture(params=SPOKEN)
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[StandIn]:
+    stand_in = SPOKEN[request.param]()
+    yield stand_in
+    await stand_in.channel.close()
+
+
+def outbound(provider: StandIn, text: str = "Recibimos su mensaje.", *, key: str = "k1", **fields: Any) -> Outbound:
+    return Outbound(key=key, to=Address(provider.channel.name, provider.person), text=text, **fields)
+
+
+async def soon(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+async def within(seconds: float, coming: Awaitable[Any]) -> Any:
+    async with asyncio.timeout(seconds):
+        return await coming
+
+
+def test_every_channel_that_can_be_configured_is_held_to_the_contract() -> None:
+    assert CHANNELS.keys() <= SPOKEN.keys()
+
+
+@pytest.mark.parametrize("kind", CHANNELS)
+def test_a_misspelt_setting_is_refused(kind: str) -> None:
+    with pytest.raises(ValidationError, match="colour"):
+        CHANNELS[kind].settings.model_validate({"colour": "red"})
+
+
+def test_what_a_channel_is_can_be_asked(provider: StandIn) -> None:
+    assert isinstance(provider.channel, Channel)
+    assert isinstance(provider.channel.features, Features)
+    assert provider.channel.name
+
+
+async def test_sending_gives_the_providers_id_and_each_message_has_its_own(provider: StandIn) -> None:
+    ids = [await provider.channel.send(outbound(provider, key=key)) for key in ("k1", "k2", "k3")]
+    assert all(ids) and len(set(ids)) == 3
+
+
+async def test_the_same_key_can_be_sent_again(provider: StandIn) -> None:
+    assert await provider.channel.send(outbound(provider))
+    assert await provider.channel.send(outbound(provider))
+
+
+async def test_a_message_as_large_as_the_features_allow_goes_out_whole(provider: StandIn, tmp_path: Path) -> None:
+    features = provider.channel.features
+    text = ("x" * 59 + "\n") * (min(features.text_limit, 20_000) // 60)
+    buttons = tuple(
+        Button(f"Opción {number}", f"payload-{number}".ljust(64, "-")) for number in range(features.buttons)
+    )
+    files: tuple[File, ...] = ()
+    if features.files:
+        (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
+        files = (File("respuesta.pdf", "application/pdf", tmp_path / "a.pdf"),)
+    assert await provider.channel.send(outbound(provider, text.strip(), buttons=buttons, files=files))
+    assert provider.heard() == "" or provider.heard().count("x" * 59) == text.count("x" * 59)
+
+
+@TROUBLES
+async def test_trouble_is_named_by_its_remedy_and_passes(provider: StandIn, kind: type[ChannelError]) -> None:
+    if not provider.trouble(kind):
+        return  # this provider has no such trouble, so there is nothing to promise
+    with pytest.raises(kind) as caught:
+        await provider.channel.send(outbound(provider))
+    assert type(caught.value) is kind and str(caught.value)
+    assert await provider.channel.send(outbound(provider))
+
+
+async def test_closing_twice_is_as_good_as_once(provider: StandIn) -> None:
+    await provider.channel.close()
+    await provider.channel.close()
+
+
+async def test_a_check_tells_and_never_raises(provider: StandIn) -> None:
+    healthy = await provider.channel.check()
+    assert healthy.ok and healthy.detail and healthy.remedy is None
+    provider.trouble(Unavailable)
+    assert isinstance(await provider.channel.check(), Health)
+    await provider.channel.close()
+    assert isinstance(await provider.channel.check(), Health)
+
+
+async def test_an_arrival_is_confirmed_when_the_next_one_is_asked_for_and_not_before(provider: StandIn) -> None:
+    channel = provider.channel
+    if not isinstance(channel, Listener):
+        return  # it is called, or it is ourselves
+    await provider.arrive("one")
+    await provider.arrive("two")
+    listener = channel.listen(None)
+    one = await within(10, anext(listener))
+    assert isinstance(one, Inbound) and (one.text.strip(), provider.confirmed()) == ("one", 0)
+    two = await within(10, anext(listener))
+    assert isinstance(two, Inbound) and two.text.strip() == "two"
+    assert provider.confirmed() <= 1
+    assert one.key != two.key and one.sender == two.sender
+    again = await within(10, anext(channel.listen(json.loads(json.dumps(one.cursor)))))  # as kept in a database
+    assert (again.key, again.cursor) == (two.key, two.cursor)
+    asking = asyncio.ensure_future(anext(listener))
+    await soon(lambda: provider.confirmed() == 2)
+    asking.cancel()
+    with suppress(asyncio.CancelledError):
+        await asking
