@@ -18,7 +18,7 @@ from nlu.fold import Folded, Folder
 from nlu.understanding import LANGUAGES
 
 WORDS = Path(__file__).parent / "words"
-_GAP = r"(?:[^\w.!?\n]+)"
+_GAP = r"(?:[^\w.!?\n]{1,8}+)"  # bounded and possessive: a page of blanks must cost no seconds
 _SOME = rf"{_GAP}(?:\w+{_GAP}){{0,5}}?"
 _OPENING = re.compile(r"\((?!\?)")
 
@@ -40,7 +40,7 @@ def _expression(phrase: str) -> str:
 def whole(phrases: Sequence[str]) -> re.Pattern[str]:
     """Matches a text that is nothing but these phrases, one or several, and punctuation."""
     one = "|".join(_expression(p) for p in phrases)
-    return re.compile(rf"[\W_]*(?:(?:{one})(?!\w)[\W_]*){{1,3}}")
+    return re.compile(rf"[\W_]*+(?:(?:{one})(?!\w)[\W_]*+){{1,3}}")
 
 
 @dataclass(frozen=True)

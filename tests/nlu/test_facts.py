@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -171,3 +172,21 @@ def test_any_text_is_read_and_the_places_are_exact(text: str, country: str) -> N
         assert words
     apart = sorted((f for f in understood.facts if f.kind != "wish"), key=lambda f: f.start)
     assert all(first.end <= second.start for first, second in pairwise(apart))
+
+
+@pytest.mark.parametrize("unit", [" ", "a", ".", "1,", "1234 ", "a@", "me se quiero ", "nadie ", "\n", "\u200b"])
+def test_no_text_costs_seconds(unit: str) -> None:
+    """Thrice the length may not cost nine times the time: a ratio of processor time, for a busy machine."""
+
+    def seconds(length: int) -> float:
+        text = unit * (length // len(unit))
+        return min(_timed(text) for _ in range(2))
+
+    read("warm")
+    assert seconds(3_000) < 6 * seconds(1_000) + 0.05
+
+
+def _timed(text: str) -> float:
+    before = process_time()
+    read(text)
+    return process_time() - before
