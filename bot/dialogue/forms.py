@@ -38,7 +38,7 @@ FILLED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 FREE_TEXT = frozenset({"what", "when_where", "solution", "benefit", "who", "reference"})
-WORTH_A_SECOND_ASKING = frozenset({"what", "solution"})
+WORTH_A_SECOND_ASKING = frozenset({"what", "solution", "share"})
 FAILED = frozenset({"queja", "reclamo"})  # something went wrong: an apology comes before any question
 CONFIRMED = frozenset({"peticion", "queja", "reclamo"})  # a summary is shown before the case is filed
 

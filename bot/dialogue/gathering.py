@@ -100,6 +100,9 @@ def answered(reply: Reply, said: Said) -> None:
         reply.say("side_question")
         ask_again(reply)
         return
+    if said.files and not said.text.strip():
+        reply.say("file_added")
+        absorbed = replace(absorbed, new=False)
     acknowledge(reply, absorbed)
     go_on(reply)
 
@@ -116,8 +119,8 @@ def acknowledge(reply: Reply, absorbed: Absorbed) -> None:
     elif reply.the_case.type in FAILED and not reply.talk.thanked:
         reply.say("thanks_for_telling")
         reply.remember(thanked=True)
-    elif absorbed.new:
-        reply.say("noted")
+    elif absorbed.new and (reply.the_case.type in CONFIRMED or next_slots(reply)):
+        reply.say("noted")  # else the last word says it
 
 
 def summarise(reply: Reply) -> None:

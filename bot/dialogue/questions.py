@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from bot.dialogue import closing, people, reach, words
-from bot.dialogue.answers import merged
-from bot.dialogue.effects import Choice, LeaveCase
+from bot.dialogue.effects import Choice, LeaveCase, UpdateCase
 from bot.dialogue.events import Said
-from bot.dialogue.gathering import answered, confirmed, corrected
+from bot.dialogue.forms import FORMS
+from bot.dialogue.gathering import answered, confirmed, corrected, go_on
 from bot.dialogue.opening import Report, begin, chosen_type, settle_type
 from bot.dialogue.reply import Reply
 
@@ -81,7 +81,8 @@ def summary(reply: Reply, event: Said) -> bool:
     case = reply.case
     if case is None or case.stage != "confirming" or not (pressed or "confirm" in reply.talk.pending):
         return False
-    if not pressed and (event.act in ("greeting", "thanks", "smalltalk", "spam") or words.asks(event.text)):
+    aside = event.act in ("greeting", "thanks", "smalltalk", "spam") or words.asks(event.text) or not event.text.strip()
+    if aside and not pressed:
         return False
     confirmed(reply, event)
     return True
@@ -142,19 +143,29 @@ def _contact_beside(reply: Reply, event: Said) -> bool:
 
 def consent(reply: Reply, event: Said) -> bool:
     """Yes or no to sharing their words, or to being told what was decided."""
-    case, pending = reply.case, reply.talk.pending
     for question in ("share", "feedback"):
-        if case is None or question not in pending:
+        given = _yes_or_no(reply, event, question)
+        if given is None:
             continue
-        pressed = (event.pressed or "").removeprefix(f"{question}:") if event.pressed else None
-        yes = pressed == "yes" or (pressed is None and event.act == "affirm")
-        no = pressed == "no" or (pressed is None and event.act == "deny")
-        if yes or no:
-            reply.update(facts=merged(case.facts, {question: ("yes" if yes else "no",)}))
-            if question == "share":
-                reply.update(share_words=yes)
-            reply.remember(pending=tuple(slot for slot in pending if slot != question))
-            rest = replace(event, act="provide") if words.words_of_content(event.text) > 2 or event.facts else Said()
-            answered(reply, rest)
-            return True
+        reply.update(facts={**reply.the_case.facts, question: (given,)})
+        if question == "share":
+            reply.do(UpdateCase(share_words=given == "yes"))
+        reply.remember(pending=tuple(slot for slot in reply.talk.pending if slot != question))
+        if words.words_of_content(event.text) > 2 or event.facts:
+            answered(reply, replace(event, act="provide"))
+        else:
+            go_on(reply)
+        return True
     return False
+
+
+def _yes_or_no(reply: Reply, event: Said, question: str) -> str | None:
+    """A late press counts as long as the case is the one that asked."""
+    if not reply.has_open_case or question not in FORMS[reply.the_case.type]:
+        return None
+    if event.pressed is not None:
+        pressed = event.pressed.removeprefix(f"{question}:")
+        return pressed if event.pressed.startswith(f"{question}:") and pressed in ("yes", "no") else None
+    if question not in reply.talk.pending:
+        return None
+    return {"affirm": "yes", "deny": "no"}.get(event.act)

@@ -108,9 +108,6 @@ def _gathering(reply: Reply, event: Said) -> bool:
         manners.chat(reply, event)
     elif event.pressed and not event.text:
         ask_again(reply)
-    elif event.files and not event.text:
-        reply.say("file_added")
-        answered(reply, event)
     else:
         answered(reply, event)
     return True

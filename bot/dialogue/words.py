@@ -32,7 +32,7 @@ _CORRECTION = re.compile(
 )
 _ASKING = re.compile(
     r"^(y |and |e )?(que|cual|cuales|cuanto|cuanta|cuantos|cuando|donde|como|quien|por que|a que|hasta que|hay|tienen"
-    r"|puedo|what|which|how|when|where|who|why|do you|can i|is there|are you|qual|quais|quanto|quando|onde|quem"
+    r"|puedo|until what|what|which|how|when|where|who|why|do you|can i|is there|are you|qual|quais|quanto|quando|onde|quem"
     r"|ate que|posso|tem)\b"
 )
 _WISH = re.compile(
