@@ -197,7 +197,7 @@ def _run(program: Path, url: str | None, *arguments: str) -> None:
     if url is not None:
         place = {name: str(value) for name, value in conninfo_to_dict(url).items()}
         environment["PGPASSWORD"] = place.pop("password", "")
-        environment["PGOPTIONS"] = f"-c lock_timeout={LOCK_SECONDS * 1000:.0f}"
+        environment["PGOPTIONS"] = f"-c lock_timeout={LOCK_SECONDS * 1000:.0f} -c client_min_messages=warning"
         command.append(f"--dbname={make_conninfo(**place)}")
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs, no shell
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -206,5 +206,6 @@ def _run(program: Path, url: str | None, *arguments: str) -> None:
         return
     if "lock timeout" in done.stderr:
         raise BackupFault("The database is in use: stop Acuse first, then restore.")
-    said = next((line for line in done.stderr.splitlines() if "rror" in line or "FATAL" in line), done.stderr.strip())
+    complaints = [line for line in done.stderr.splitlines() if re.search("(error|fatal): ", line, re.IGNORECASE)]
+    said = (complaints or done.stderr.splitlines() or [f"exit code {done.returncode}"])[0]
     raise BackupFault(f"{program.name} failed, and the database is as it was: {said[:300]}")

@@ -195,6 +195,23 @@ def test_a_database_in_use_is_said_so_and_left_as_it_was(
     assert words(database_url) == [TEXT]
 
 
+def test_a_restore_that_fails_halfway_changes_nothing(
+    database_url: str, bin: Path, root: Path, tmp_path: Path, made: Callable[[], Manifest]
+) -> None:
+    fill(database_url)
+    role = f"gone_{os.urandom(6).hex()}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role}".encode())
+        connection.execute(f"CREATE POLICY last ON kept_words TO {role}".encode())
+        made()
+        connection.execute("DROP POLICY last ON kept_words")
+        connection.execute(f"DROP ROLE {role}".encode())  # the dump's last sentence cannot be carried out any more
+        connection.execute("INSERT INTO kept_words (text) VALUES ('since then')")
+    with pytest.raises(BackupFault, match=f"psql failed, and the database is as it was: .*{role}"):
+        restore(tmp_path / "acuse.backup", database_url, bin, root, force=True)
+    assert words(database_url) == [TEXT, "since then"]
+
+
 def test_a_database_that_is_away_is_one_sentence(
     bin: Path, root: Path, tmp_path: Path, clock: Callable[[], datetime]
 ) -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -126,7 +127,10 @@ def test_spanish_letters_fold_whatever_the_callers_locale_is(
     assert ask(url, "SHOW server_encoding") == "UTF8"
 
 
-def test_it_is_durable_private_and_has_vectors(embedded: Callable[..., Embedded], place: Path) -> None:
+def test_it_is_durable_private_and_has_vectors(
+    embedded: Callable[..., Embedded], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TELEGRAM_TOKEN", "a secret of Acuse that the server's user must not read")
     url = embedded().start()
     with psycopg.connect(url) as connection:
         connection.execute("CREATE EXTENSION vector")
@@ -136,8 +140,10 @@ def test_it_is_durable_private_and_has_vectors(embedded: Callable[..., Embedded]
     home = place / "postgres"
     for path, mode in ((home, 0o700), (home / "socket", 0o700), (home / "cluster", 0o700), (home / "password", 0o600)):
         assert stat.S_IMODE(path.stat().st_mode) == mode, path
+    assert os.getpgid(server_pid(home)) != os.getpgid(0), "Ctrl-C must reach Acuse alone: the server stops last"
     process = Path(f"/proc/{server_pid(home)}")
-    if process.exists():  # on macOS PostgreSQL itself refuses to run as root
+    if process.exists():  # not on macOS, where PostgreSQL itself refuses to run as root
+        assert b"TELEGRAM_TOKEN" not in (process / "environ").read_bytes()
         assert (process.stat().st_uid != 0) if AS_ROOT else (process.stat().st_uid == os.geteuid())
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url.replace("acuse:", "acuse:x"))
@@ -221,6 +227,28 @@ def test_after_kill_9_of_everything_what_was_committed_is_there(
     killed.wait()
     assert ask(embedded().start(), "SELECT said FROM kept") == "se quedó"
     busy.close()
+
+
+def test_the_frozen_rest_of_a_killed_server_is_waited_for(
+    embedded: Callable[..., Embedded], keeper: Callable[[], tuple[subprocess.Popen[str], str]], home: Path
+) -> None:
+    killed, url = keeper()
+    write(url)
+    with psycopg.connect(url) as busy:
+        backend = busy.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        killed.kill()
+        os.kill(server_pid(home), signal.SIGKILL)
+        killed.wait()
+
+        def thaw() -> None:
+            until(lambda: "is still in use" in (home / "server.log").read_text())
+            os.kill(backend, signal.SIGCONT)
+
+        with ThreadPoolExecutor() as pool:
+            thawed = pool.submit(thaw)
+            assert ask(embedded().start(), "SELECT said FROM kept") == "se quedó"
+            thawed.result()
 
 
 def test_a_stale_number_that_is_now_another_process_is_neither_believed_nor_killed(

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import stat
-import time
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -163,25 +163,29 @@ async def test_a_sweep_takes_old_orphans_only(files: Files, tmp_path: Path) -> N
 
 
 async def test_a_big_file_does_not_stop_the_loop(tmp_path: Path) -> None:
-    files = Files(tmp_path / "files", limit_bytes=100_000_000)
-    longest, running = 0.0, True
+    scanned_in: list[threading.Thread] = []
+    turns, seen, running = 0, [], True
 
-    async def watch() -> None:
-        nonlocal longest
+    async def turn() -> None:
+        nonlocal turns
         while running:
-            before = time.monotonic()
+            turns += 1
             await asyncio.sleep(0)
-            longest = max(longest, time.monotonic() - before)
-            await asyncio.sleep(0.005)
 
-    watcher = asyncio.create_task(watch())
-    await asyncio.sleep(0)
-    begin = time.monotonic()
-    await files.put(bytes(60_000_000))
-    took = time.monotonic() - begin
+    async def big() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            seen.append(turns)
+            yield bytes(1 << 20)
+
+    def scan(path: Path) -> None:
+        scanned_in.append(threading.current_thread())
+
+    turning = asyncio.create_task(turn())
+    await Files(tmp_path / "files", limit_bytes=100_000_000, scan=scan).put(big())
     running = False
-    await watcher
-    assert longest < took / 2, "the loop turned while the file was hashed and written"
+    await turning
+    assert len(set(seen)) == 10, "the loop turned while each block was hashed and written"
+    assert scanned_in != [threading.main_thread()]
 
 
 @pytest.mark.parametrize(
