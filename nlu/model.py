@@ -6,7 +6,7 @@ would change a message's label.
 
 import importlib
 import json
-import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +184,7 @@ def _with_torch(directory: Path, name: str) -> Any:
 
 def tokenizer(directory: Path) -> Any:
     """The directory's tokenizer. transformers is loaded late (two seconds) and told to be quiet about missing torch."""
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read at its import, which warns about torch
     transformers = importlib.import_module("transformers")
     return transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
 
