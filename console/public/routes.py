@@ -1,0 +1,22 @@
+"""What anybody may open."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from console.site import Site
+
+
+def public_routes(site: Site) -> APIRouter:
+    """Health, and the way to the chat."""
+    routes = APIRouter()
+
+    @routes.get("/health")
+    async def health() -> JSONResponse:
+        state = dict(site.health())
+        return JSONResponse(state, status_code=200 if state.get("ok") else 503)
+
+    @routes.get("/")
+    async def home() -> RedirectResponse:
+        return RedirectResponse("/chat" if site.webchat_account else "/desk", status_code=303)
+
+    return routes
