@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from nlu.evaluate import Prediction, figures, rounded, summary
+from nlu.evaluate import figures
 from nlu.train_calibrate import calibrate
 from nlu.train_data import LABELS, Example, extra, load, noisy, split
 from nlu.train_export import MAX_TOKENS, PREFIX, export, write_heads, write_metrics
+from nlu.train_scores import Prediction, rounded, summary
 
 NAME = "acuse-pqrs-1"
 SECOND = 0.35  # weight of the second type in the soft label
@@ -49,9 +50,8 @@ def train(
     _fit(encoder, heads, tokenizer, learn, parts.validation, epochs, rng, progress)
     progress("exporting")
     export(encoder, tokenizer, base_dir, out_dir)
-    write_heads(
-        out_dir, heads.arrays(), calibrate(out_dir, heads.arrays(), parts.validation), name=out_dir.name or NAME
-    )
+    write_heads(out_dir, heads.arrays(), name=out_dir.name or NAME)
+    calibrate(out_dir, parts.validation)
     progress("evaluating on the held-out part")
     result = figures(out_dir, parts.held_out, learn=[*learn, *parts.validation])
     write_metrics(out_dir, rounded(result))
@@ -217,7 +217,7 @@ def _score(encoder: Any, heads: _Heads, tokenizer: Any, validation: Sequence[Exa
             embedding = pool(encoder, _tokens(tokenizer, [e.text for e in validation[i : i + 32]]))
             for task, layer in heads.layers.items():
                 logits[task].append(layer(embedding).numpy())
-    found = summary(validation, Prediction.of({t: np.concatenate(v) for t, v in logits.items()}))
+    found = summary(validation, Prediction.of_logits({t: np.concatenate(v) for t, v in logits.items()}))
     return float(
         np.mean(
             [

@@ -1,37 +1,48 @@
 """Temperatures and thresholds, fitted on the validation part with the int8 encoder that will serve."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nlu.evaluate import embed, softmax
+from nlu.evaluate import predict
 from nlu.train_data import LABELS, Example
+from nlu.train_export import HEADS_META
+from nlu.train_scores import softmax
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(5.0), 80))
 RECALL = 0.95  # of the alarms that the human_now threshold must keep
 ACCURACY = 0.92  # of the types that are given without asking
 
 
-def calibrate(
-    out_dir: Path, heads: Mapping[str, tuple[np.ndarray, np.ndarray]], validation: Sequence[Example]
-) -> dict[str, Any]:
-    """What heads.json says beside the names: temperatures, the alarm's threshold, and when a type is sure."""
-    embedding = embed(out_dir, [e.text for e in validation])
-    logits = {task: embedding @ w.T + b for task, (w, b) in heads.items()}
-    about: dict[str, Any] = {}
-    for task, labels in LABELS.items():
-        t = _temperature(logits[task], np.array([e.label(task) for e in validation]))
-        about[task] = {"labels": list(labels), "temperature": t, "kind": "softmax"}
+def calibrate(out_dir: Path, validation: Sequence[Example]) -> None:
+    """Rewrite heads.json with temperatures, the alarm's threshold, and the confidence from which a type is sure.
+
+    Whatever temperatures the file holds are replaced; calling it twice changes nothing.
+    """
+    file = out_dir / HEADS_META
+    about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    for head in about["heads"].values():
+        head["temperature"] = 1.0
+    file.write_text(json.dumps(about), encoding="utf-8")
+    found = predict(out_dir, [e.text for e in validation]).probability
+    logits = {task: np.log(np.clip(p, 1e-9, 1.0)) for task, p in found.items() if task in LABELS}
+    for task in LABELS:
+        labels = np.array([e.label(task) for e in validation])
+        about["heads"][task]["temperature"] = _temperature(logits[task], labels)
     alarm = np.array([e.human_now for e in validation])
-    t = _temperature(np.hstack([np.zeros_like(logits["human_now"]), logits["human_now"]]), alarm.astype(int))
-    p = 1 / (1 + np.exp(-logits["human_now"][:, 0] / t))
-    about["human_now"] = {"kind": "sigmoid", "threshold": alarm_threshold(p, alarm), "temperature": t}
-    probability = softmax(logits["type"] / about["type"]["temperature"])
-    names = [LABELS["type"][i] for i in probability.argmax(1)]
+    chance = np.clip(found["human_now"], 1e-9, 1 - 1e-9)
+    logit = np.log(chance / (1 - chance))
+    t = _temperature(np.stack([np.zeros_like(logit), logit], 1), alarm.astype(int))
+    threshold = alarm_threshold(1 / (1 + np.exp(-logit / t)), alarm)
+    about["heads"]["human_now"] |= {"temperature": t, "threshold": threshold}
+    p = softmax(logits["type"] / about["heads"]["type"]["temperature"])
+    names = [LABELS["type"][i] for i in p.argmax(1)]
     right = np.array([n in (e.type, e.second) for n, e in zip(names, validation, strict=True)])
-    return {"heads": about, "sure": sure_threshold(probability.max(1), right)}
+    about["sure"] = sure_threshold(p.max(1), right)
+    file.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nlu.train_data import extra
+from nlu.train_data import LABELS, extra
 
 MAX_TOKENS = 256
 PREFIX = "query: "
@@ -64,22 +64,22 @@ def _pooled(encoder: Any) -> Any:
     return Pooled().eval()
 
 
-def write_heads(
-    out_dir: Path,
-    heads: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    meta: Mapping[str, Any],
-    *,
-    name: str,
-) -> None:
-    """`heads.npz` with `{task}.w` and `{task}.b`, and `heads.json` with labels, temperatures and thresholds."""
+def write_heads(out_dir: Path, heads: Mapping[str, tuple[np.ndarray, np.ndarray]], *, name: str) -> None:
+    """`heads.npz` with `{task}.w` and `{task}.b`, and an uncalibrated `heads.json`."""
     arrays: dict[str, Any] = {}
+    about: dict[str, Any] = {}
     for task, (weight, bias) in heads.items():
         arrays[f"{task}.w"], arrays[f"{task}.b"] = weight.astype(np.float32), bias.astype(np.float32)
+        about[task] = (
+            {"labels": list(LABELS[task]), "temperature": 1.0, "kind": "softmax"}
+            if task in LABELS
+            else {"kind": "sigmoid", "threshold": 0.5, "temperature": 1.0}
+        )
     np.savez(out_dir / HEADS, **arrays)
-    about = {**meta, "max_tokens": MAX_TOKENS, "prefix": PREFIX, "name": name}
-    (out_dir / HEADS_META).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    meta = {"heads": about, "max_tokens": MAX_TOKENS, "prefix": PREFIX, "sure": 0.6, "name": name}
+    (out_dir / HEADS_META).write_text(json.dumps(meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_metrics(out_dir: Path, figures: Mapping[str, Any]) -> None:
     """The held-out figures that the model card quotes."""
-    (out_dir / METRICS).write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    (out_dir / METRICS).write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
