@@ -42,6 +42,7 @@ from channels.channel import (
 logger = logging.getLogger(__name__)
 
 _PHOTOS = ("image/jpeg", "image/png", "image/webp")
+_REASON = 300  # characters of what went wrong
 _UNFINISHED = 1000  # messages whose first parts have left, kept until the rest has
 _GONE = re.compile(r"chat not found|user not found|peer_id_invalid|user is deactivated|not enough rights", re.I)
 _NO_PHOTO = re.compile(r"photo|image", re.I)
@@ -270,7 +271,8 @@ class Telegram:
         return Unavailable(reason)
 
     def _reason(self, error: Exception) -> str:
-        return f"{error}".replace(self._token, "<token>") or type(error).__name__
+        reason = f"{error}".replace(self._token, "<token>") or type(error).__name__
+        return reason if len(reason) <= _REASON else f"{reason[:_REASON]}…"  # it can hold a whole page of HTML
 
 
 def _refuse(status: int) -> None:

@@ -1,11 +1,13 @@
 """How we call the Bot API: the library's HTTP client, made safe against two of its traps."""
 
+import json
 import logging
 import os
 from typing import Any
 
 import httpx
 from telegram import Update
+from telegram.error import TelegramError
 from telegram.request import HTTPXRequest
 
 from channels import telegram_reading
@@ -23,8 +25,13 @@ class Request(HTTPXRequest):
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> dict[str, Any]:
-        """Leave out of an update what cannot be read."""
-        answer: dict[str, Any] = HTTPXRequest.parse_json_payload(payload)
+        """Leave out of an update what cannot be read. The library's own version logs all that it cannot parse."""
+        try:
+            answer = json.loads(payload.decode("utf-8", "replace"))
+        except ValueError:
+            raise TelegramError("Invalid server response") from None
+        if not isinstance(answer, dict) or not answer.keys() & {"result", "description"}:
+            raise TelegramError("Invalid server response")
         if isinstance(answer.get("result"), list):
             answer["result"] = [_readable(item) for item in answer["result"]]
         return answer

@@ -88,6 +88,8 @@ FAULTS: list[tuple[str, Answer, type[ChannelError], str]] = [
     ("500", refused(500, "Internal Server Error"), Unavailable, "Internal"),
     ("502", httpx.Response(502, text="<html>Bad Gateway</html>"), Unavailable, "Bad Gateway"),
     ("nonsense", httpx.Response(200, text="<html>captive portal</html>"), Unavailable, "Invalid server response"),
+    ("not ours", httpx.Response(200, json=["captive portal"]), Unavailable, "Invalid server response"),
+    ("half", httpx.Response(200, json={"ok": True}), Unavailable, "Invalid server response"),
     ("timeout", httpx.ReadTimeout("slow"), Unavailable, "Timed out"),
     ("refused", httpx.ConnectError("All connection attempts failed"), Unavailable, "ConnectError"),
     ("leak", httpx.ConnectError(f"no route to https://api.telegram.org/bot{TOKEN}/x"), Unavailable, "<token>"),
@@ -107,6 +109,16 @@ async def test_a_fault_is_named_by_what_must_be_done(
     assert type(caught.value) is kind
     assert TOKEN not in str(caught.value)
     assert caught.value.__suppress_context__  # what the library raised is not shown: it may hold the token
+
+
+async def test_a_page_of_html_fills_neither_log_nor_reason(
+    telegram: Telegram, network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    network.answers = [httpx.Response(502, text="<p>Bad Gateway</p>" * 1000)]
+    with pytest.raises(Unavailable) as caught:
+        await telegram.send(outbound())
+    assert len(str(caught.value)) < 350
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_the_wait_that_telegram_asks_for_is_passed_on(telegram: Telegram, network: Network) -> None:
