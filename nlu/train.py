@@ -12,6 +12,7 @@ import numpy as np
 
 from nlu.evaluate import figures
 from nlu.train_calibrate import calibrate
+from nlu.train_card import write_card
 from nlu.train_data import LABELS, Example, extra, load, noisy, split
 from nlu.train_export import MAX_TOKENS, PREFIX, export, write_heads, write_metrics
 from nlu.train_scores import Prediction, rounded, summary
@@ -57,6 +58,7 @@ def train(
     progress("evaluating on the held-out part")
     result = figures(out_dir, parts.held_out, learn=[*learn, *parts.validation])
     write_metrics(out_dir, rounded(result))
+    write_card(out_dir, out_dir.name or NAME, result, learned=len(learn))
     return result
 
 
