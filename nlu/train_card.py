@@ -25,7 +25,7 @@ its dialogue act, and whether a person must be alerted at once. The labels are e
   batch, and a label must not depend on a neighbour.
 - **Training:** {learned} messages (nlu/data, all written for this project); encoder and heads together, soft labels for
   the second type and for neighbouring severities, rare classes weighted, noise (accents, capitals, typos) added in
-  training only; temperatures and thresholds fitted on a validation part with the int8 encoder. `acuse train` repeats it.
+  training only; temperatures and thresholds fitted on a validation part with the int8 encoder (`acuse train`).
 
 ## Figures
 
