@@ -11,7 +11,7 @@ from bot.dialogue.forms import missing
 from bot.parts import Parts
 from bot.refusals import NoSuchConversation
 from bot.talking import case_facts
-from bot.views import CaseView, ContactView, Entry, FileView, Line, Me, Page, Room
+from bot.views import CaseView, ContactView, Entry, FileView, Line, Me, Page, Room, Undelivered
 from storage.inbox import Filter, QueueRow
 from storage.tables import Attachment, Case, CaseEvent, Message, Note, Outgoing
 from storage.transaction import Transaction
@@ -25,6 +25,7 @@ class Rooms:
     def __init__(self, parts: Parts, me: Me) -> None:
         self._parts = parts
         self._me = me
+        self._colleagues: Mapping[UUID, str] | None = None  # read once: an instance lives for one request
 
     async def queue(self, view: str, *, before: str | None = None, only: Filter | None = None) -> Page:
         """A page of a view: flagged | mine | open | overdue | all. `before` comes from the page above."""
@@ -52,19 +53,16 @@ class Rooms:
         return [self._line(row, names) for row in rows]
 
     async def room(self, conversation_id: UUID) -> Room:
-        """A conversation with its timeline, case, person and drafts. Eleven queries, whatever its length."""
+        """A conversation with its timeline, case, person and drafts. At most eleven queries, whatever its length."""
         async with self._parts.database.transaction() as tx:
             row = await tx.inbox.row(conversation_id)
             if row is None:
                 raise NoSuchConversation("there is no such conversation")
-            conversation = await tx.conversations.get(conversation_id)
-            assert conversation is not None
             names = await self._names(tx)
             case = await tx.cases.get(row.case_id) if row.case_id else None
             events = await tx.inbox.case_events(case.id) if case else []
             entries = await self._entries(tx, conversation_id, row, names, events)
             contacts = await tx.people.contacts(row.person_id)
-            person = await tx.people.get(row.person_id)
             cases = await tx.cases.of_person(row.person_id)
             drafts = await tx.desks.drafts(self._me.id, conversation_id)
         return Room(
@@ -77,7 +75,7 @@ class Rooms:
                     account=one.account,
                     address=one.address,
                     verified=one.verified_at is not None,
-                    preferred=one.id == person.preferred_contact_id,
+                    preferred=one.id == row.preferred_contact_id,
                     blocked=one.blocked_at is not None,
                     opted_out=one.opted_out_at is not None,
                 )
@@ -86,9 +84,28 @@ class Rooms:
             other_cases=[(one.code, one.type, one.status) for one in cases if one.id != row.case_id],
             drafts={draft.mode: draft.text for draft in drafts},
             colleagues=sorted(((id, name) for id, name in names.items()), key=lambda one: one[1].casefold()),
-            language=self._parts.language(person.language),
-            subject=conversation.subject,
+            language=self._parts.language(row.language),
+            subject=row.subject,
         )
+
+    async def undelivered(self) -> Sequence[Undelivered]:
+        """What did not arrive and nothing has replaced, newest first."""
+        async with self._parts.database.transaction() as tx:
+            rows = await tx.outbox.failed()
+        return [
+            Undelivered(
+                id=row.id,
+                conversation_id=row.conversation_id,
+                channel=self._parts.kinds.get(row.account, row.account),
+                address=row.address,
+                text="••••••" if row.kind == "code" else row.text,
+                state=row.state,
+                reason=row.reason,
+                at=row.sending_at or row.created_at,
+                code=row.code,
+            )
+            for row in rows
+        ]
 
     async def file(self, attachment_id: UUID) -> tuple[FileView, str] | None:
         """A stored file's view and the path of its bytes."""
@@ -107,7 +124,9 @@ class Rooms:
         return str(self._parts.files.path(message.raw_sha256))
 
     async def _names(self, tx: Transaction) -> Mapping[UUID, str]:
-        return {agent.id: agent.name for agent in await tx.agents.all()}
+        if self._colleagues is None:
+            self._colleagues = {agent.id: agent.name for agent in await tx.agents.all()}
+        return self._colleagues
 
     def _line(self, row: QueueRow, names: Mapping[UUID, str]) -> Line:
         speaker_id = UUID(row.speaker.removeprefix("agent:")) if row.speaker != "bot" else None
@@ -138,6 +157,7 @@ class Rooms:
             solved_by=row.solved_by,
             closed=row.case_closed_at is not None,
             assigned_name=names.get(row.assigned_to) if row.assigned_to else None,
+            opened_at=row.opened_at,
         )
 
     async def _entries(
@@ -149,10 +169,9 @@ class Rooms:
         events: Sequence[CaseEvent],
     ) -> list[Entry]:
         messages, outgoing, notes = await tx.inbox.said(conversation_id)
-        came = _by_owner(await tx.messages.attachments([one.id for one in messages]))
-        left = _by_owner(await tx.outbox.files([one.id for one in outgoing]))
-        entries = [self._in(one, came.get(one.id, ())) for one in messages]
-        entries += [self._out(one, left.get(one.id, ()), row, names) for one in outgoing]
+        files = _by_owner(await tx.inbox.files([one.id for one in (*messages, *outgoing)]))
+        entries = [self._in(one, files.get(one.id, ())) for one in messages]
+        entries += [self._out(one, files.get(one.id, ()), row, names) for one in outgoing]
         entries += [_note(one, names) for one in notes]
         entries.sort(key=lambda one: one.number)
         return _with_events(entries, [_event(one, names) for one in events])

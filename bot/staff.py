@@ -8,6 +8,7 @@ from datetime import timedelta
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from bot.catalogue import LANGUAGES
 from bot.parts import Parts
 from bot.views import Me
 from storage.tables import Agent
@@ -94,6 +95,15 @@ class Staff:
                 raise ValueError(f"there is no {login}; use `acuse user add {login}`")
             agent.password_hash = await self._hash(password)
             await tx.sessions.end(agent_id=agent.id)
+
+    async def speak(self, me: Me, language: str) -> None:
+        """The language of this agent's console."""
+        if language not in LANGUAGES:
+            raise ValueError(f"language must be one of {', '.join(LANGUAGES)}")
+        async with self._parts.database.transaction() as tx:
+            agent = await tx.agents.get(me.id)
+            if agent is not None:
+                agent.language = language
 
     async def first(self) -> str | None:
         """Make `admin` when nobody works here yet; returns the password, which is shown once and kept nowhere."""

@@ -51,6 +51,7 @@ class Line:
     solved_by: str | None
     closed: bool
     assigned_name: str | None
+    opened_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,21 @@ class ContactView:
     preferred: bool
     blocked: bool
     opted_out: bool
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """A message of ours that did not arrive."""
+
+    id: UUID
+    conversation_id: UUID
+    channel: str
+    address: str
+    text: str
+    state: str  # failed | uncertain
+    reason: str | None
+    at: datetime
+    code: str | None
 
 
 @dataclass(frozen=True)

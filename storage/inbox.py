@@ -11,11 +11,11 @@ from sqlmodel import col, select
 
 from storage.folding import fold
 from storage.scope import Scope
-from storage.tables import CaseEvent, Message, Note, Outgoing
+from storage.tables import Attachment, CaseEvent, Message, Note, Outgoing
 
 _ROW = """
 SELECT c.id, c.account, c.speaker, c.flagged_at, c.flag_reason, c.urgent, c.last_at, c.created_at, c.case_id,
-       c.person_id, c.human_asked_at, p.name, cp.address, k.code, k.type, k.second_type, k.doubt, k.severity,
+       c.person_id, c.human_asked_at, c.subject, p.name, p.language, p.preferred_contact_id, cp.address, k.code, k.type, k.second_type, k.doubt, k.severity,
        k.status, k.due, k.due_kind, k.opened_at, k.closed_at AS case_closed_at, k.assigned_to, k.solved_by,
        last.text AS last_text, last.author AS last_author, last.number AS last_number
   FROM conversations c
@@ -42,6 +42,8 @@ _VIEWS = {
     "overdue": "k.closed_at IS NULL AND k.due < :today",
 }
 
+_FAILED = "(SELECT count(*) FROM outgoing WHERE state IN ('failed', 'uncertain') AND fallback_at IS NULL)"
+
 
 @dataclass(frozen=True)
 class QueueRow:
@@ -58,7 +60,10 @@ class QueueRow:
     case_id: UUID | None
     person_id: UUID
     human_asked_at: datetime | None
+    subject: str | None
     name: str | None
+    language: str | None
+    preferred_contact_id: UUID | None
     address: str
     code: str | None
     type: str | None
@@ -156,12 +161,12 @@ class Inbox:
         return rows[0] if rows else None
 
     async def counts(self, agent_id: UUID, today: date) -> dict[str, int]:
-        """How many each view holds."""
+        """How many each view holds, and how many messages did not arrive (`failed`)."""
         one_each = ", ".join(
             f"count(*) FILTER (WHERE {condition}) AS {view}" for view, condition in _VIEWS.items() if view != "all"
         )
         query = (
-            f"SELECT {one_each} FROM conversations c LEFT JOIN cases k ON k.id = c.case_id"  # noqa: S608  constants only
+            f"SELECT {one_each}, {_FAILED} AS failed FROM conversations c LEFT JOIN cases k ON k.id = c.case_id"  # noqa: S608  constants only
             " WHERE c.closed_at IS NULL AND (c.flagged_at IS NOT NULL OR k.closed_at IS NULL)"
         )
         connection = await self._scope.session.connection()
@@ -216,6 +221,11 @@ class Inbox:
             (await session.exec(outgoing)).all()[::-1],
             (await session.exec(notes)).all()[::-1],
         )
+
+    async def files(self, entry_ids: Sequence[UUID]) -> Sequence[Attachment]:
+        """The files of messages and of outgoing rows."""
+        owned = col(Attachment.message_id).in_(entry_ids) | col(Attachment.outgoing_id).in_(entry_ids)
+        return (await self._scope.session.exec(select(Attachment).where(owned).order_by(col(Attachment.id)))).all()
 
     async def case_events(self, case_id: UUID, limit: int = 200) -> Sequence[CaseEvent]:
         """The newest events of a case, oldest first."""
