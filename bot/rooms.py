@@ -169,7 +169,7 @@ class Rooms:
         events: Sequence[CaseEvent],
     ) -> list[Entry]:
         messages, outgoing, notes = await tx.inbox.said(conversation_id)
-        files = _by_owner(await tx.inbox.files([one.id for one in (*messages, *outgoing)]))
+        files = _by_owner(await tx.inbox.files([one.id for one in messages] + [one.id for one in outgoing]))
         entries = [self._in(one, files.get(one.id, ())) for one in messages]
         entries += [self._out(one, files.get(one.id, ()), row, names) for one in outgoing]
         entries += [_note(one, names) for one in notes]

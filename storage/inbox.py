@@ -15,7 +15,8 @@ from storage.tables import Attachment, CaseEvent, Message, Note, Outgoing
 
 _ROW = """
 SELECT c.id, c.account, c.speaker, c.flagged_at, c.flag_reason, c.urgent, c.last_at, c.created_at, c.case_id,
-       c.person_id, c.human_asked_at, c.subject, p.name, p.language, p.preferred_contact_id, cp.address, k.code, k.type, k.second_type, k.doubt, k.severity,
+       c.person_id, c.human_asked_at, c.subject, p.name, p.language, p.preferred_contact_id, cp.address,
+       k.code, k.type, k.second_type, k.doubt, k.severity,
        k.status, k.due, k.due_kind, k.opened_at, k.closed_at AS case_closed_at, k.assigned_to, k.solved_by,
        last.text AS last_text, last.author AS last_author, last.number AS last_number
   FROM conversations c
