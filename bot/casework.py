@@ -32,18 +32,19 @@ class Casework:
             "severity": wanted.severity,
             "facts": {slot: list(said) for slot, said in wanted.facts.items()},
             "understanding": {"source": wanted.source, "alarms": list(wanted.alarms), "asked": []},
-            "status": "recibido",
+            # the Receipt leaves with this very transaction: received and acknowledged are one
+            "status": "acusado",
+            "acked_at": self._parts.now(),
+            "receipt_at": self._parts.now(),
             **self.deadline(wanted.type),
         }
+        told = {"type": wanted.type, "severity": wanted.severity, "source": wanted.source, "account": account}
         case = None
         while case is None:
+            code = new_code(prefix, self._parts.choose)
             case = await self._tx.cases.open(
-                code=new_code(prefix, self._parts.choose), person_id=person.id, account=account, **values
+                actor=self._actor, told=told, code=code, person_id=person.id, account=account, **values
             )
-        data = {"type": wanted.type, "severity": wanted.severity, "source": wanted.source, "account": account}
-        await self._tx.cases.add_event(case, actor=self._actor, kind="opened", data=data)
-        case.status = "acusado"  # the Receipt leaves with this very transaction
-        case.acked_at = self._parts.now()
         return case
 
     def deadline(self, type: str) -> dict[str, Any]:

@@ -84,9 +84,10 @@ class Sending:
         thread: tuple[str, ...] = ()
         if features.threads and row.account == conversation.account and row.kind not in ("code", "alert"):
             thread = tuple(await tx.messages.recent_ids(conversation.id))
+        carried = await tx.outbox.files([row.id]) if row.kind == "agent" else []  # only people send files
         files = tuple(
             File(one.name, one.type or "application/octet-stream", self._parts.files.path(one.sha256))
-            for one in await tx.outbox.files([row.id])
+            for one in carried
             if one.sha256
         )
         return Outbound(
@@ -132,7 +133,8 @@ class Sending:
 
     async def _settle(self, outbound: Outbound, *, provider_id: str | None = None, failed: str | None = None) -> None:
         async with self._parts.database.transaction() as tx:
-            row = await self._locked_row(tx, outbound)
+            # an answer of the provider only moves this row; another way for it needs the conversation as well
+            row = await (self._locked_row(tx, outbound) if failed else tx.outbox.get(UUID(outbound.key), lock=True))
             if row is None:
                 return
             if failed is not None:

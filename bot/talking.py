@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from bot import wording
 from bot.casework import Casework
@@ -30,25 +31,25 @@ class Talking:
     person: Person
     case: Case | None
     state: State
-    entries: Sequence[Any] = ()  # ids of messages that belong to a case that opens now
+    entries: Sequence[UUID] = ()  # messages that belong to whatever case this turn ends with
     said: list[fx.Say] = field(default_factory=list)
     shown: Case | None = None  # the case whose code and dates fill the blanks, where it is not the talk's own
     link: str | None = None
     actor: str = "bot"
-    opened: bool = False
 
     @classmethod
     async def begin(cls, parts: Parts, tx: Transaction, conversation: Conversation, **values: Any) -> "Talking":
         """Put the state together from its three places."""
-        contact = await tx.people.contact_by_id(conversation.contact_point_id)
         person = await tx.people.get(conversation.person_id)
         case = await tx.cases.get(conversation.case_id, lock=True) if conversation.case_id else None
+        known = await tx.people.contacts(person.id)
+        contact = next(one for one in known if one.id == conversation.contact_point_id)
+        preferred = next((one for one in known if one.id == person.preferred_contact_id), None)
         contacts = {
             parts.kinds[one.account]: one.verified_at is not None
-            for one in await tx.people.contacts(person.id)
+            for one in known
             if one.account in parts.kinds and one.blocked_at is None
         }
-        preferred = await tx.people.contact_by_id(person.preferred_contact_id) if person.preferred_contact_id else None
         profile = Profile(
             language=person.language,
             name=person.name,
@@ -113,10 +114,7 @@ class Talking:
     async def _open(self, effect: fx.OpenCase) -> None:
         casework = Casework(self.parts, self.tx, self.actor)
         self.case = await casework.open(self.person, self.conversation.account, effect)
-        await self.tx.flush()
         self.conversation.case_id = self.case.id
-        await self.tx.cases.link(self.case.id, self.entries)
-        self.opened = True
 
     async def flag(self, reason: str, *, urgent: bool) -> None:
         """Put the conversation on the agents' list; an urgent reason is never replaced by a lesser one."""
@@ -148,10 +146,12 @@ class Talking:
             Casework.keep_facts(self.case, self.state.case)
         author = self._speak_as(author)
         if not self.said:
+            if self.case is not None:
+                await self.tx.cases.link(self.case.id, self.entries)
             return []
         language = self.parts.language(self.person.language)
         words = wording.answer(self.parts, self.said, self.shown or self.case, language, self.link)
-        rows = await write(
+        return await write(
             self.parts,
             self.tx,
             self.conversation,
@@ -163,10 +163,8 @@ class Talking:
             lines=words.lines,
             case=self.case,
             language=language,
+            entries=self.entries,
         )
-        if self.opened and self.case is not None:
-            self.case.receipt_at = self.parts.now()
-        return rows
 
     def _speak_as(self, author: str) -> str:
         """While a person speaks, nothing of the bot's own is written; what that person's act asked for is a notice."""

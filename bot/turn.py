@@ -111,9 +111,7 @@ class Turns:
 
     async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[_Burst]) -> None:
         entries = [message.id for burst in bursts for message in burst.messages if message.kind == "person"]
-        before = conversation.case_id
         talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
-        allowed = await self._may_answer(tx, talking)
         for burst in bursts:
             start = burst.messages[0].event.get("start")
             if start and await self._linked(tx, talking, start):
@@ -121,23 +119,21 @@ class Turns:
                 await talking.feed(ev.ChannelLinked(self._parts.kinds[conversation.account], talking.contact.address))
                 continue
             await talking.feed(self._event(burst, talking))
-        if not allowed:
+        if talking.said and not self._may_answer(conversation):
             logger.warning("turn: %s: too many answers in an hour, this one stays unsaid", conversation.id)
             talking.said.clear()
-        if conversation.case_id is not None and conversation.case_id != before:
-            await tx.cases.link(conversation.case_id, entries)
         rows = await talking.finish()
-        if rows:
+        if rows and self._parts.features(conversation.account).late_ack:
             await tx.outbox.withdraw_late_acks(conversation.id, self._parts.now())
         await tx.ring("desk")
 
-    async def _may_answer(self, tx: Transaction, talking: Talking) -> bool:
+    def _may_answer(self, conversation: Conversation) -> bool:
         """Two machines must not talk to each other for ever (A0-11)."""
-        return await tx.limits.use(
-            f"answers:{talking.contact.id}",
-            at_most=self._parts.policy.bot_answers_per_hour,
-            within=timedelta(hours=1),
-        )
+        now = self._parts.now()
+        if conversation.answers_since is None or now - conversation.answers_since > timedelta(hours=1):
+            conversation.answers, conversation.answers_since = 0, now
+        conversation.answers += 1
+        return conversation.answers <= self._parts.policy.bot_answers_per_hour
 
     async def _linked(self, tx: Transaction, talking: Talking, payload: str) -> bool:
         """A single-use link was opened here: this chat is the same person's, and goes on with the same case."""

@@ -31,9 +31,13 @@ async def write(
     language: str = "es",
     not_before: datetime | None = None,
     first_id: UUID | None = None,
+    entries: Sequence[UUID] = (),
     **values: Any,
 ) -> list[Outgoing]:
-    """Queue a text in a (locked) conversation and wake its sending. Several rows when the channel's limit wants it."""
+    """Queue a text in a (locked) conversation and wake its sending. Several rows when the channel's limit wants it.
+
+    `entries` are messages that belong to the case as well.
+    """
     features = parts.features(to.account)
     rows = []
     for number, (part, shown) in enumerate(fit(text, buttons, features)):
@@ -59,7 +63,7 @@ async def write(
         rows.append(row)
     await tx.flush()
     if case is not None:
-        await tx.cases.link(case.id, [row.id for row in rows])
+        await tx.cases.link(case.id, [*entries, *(row.id for row in rows)])
     if not_before is None or not_before <= parts.now():
         await tx.wake("send", conversation.id, lane=conversation.account)
     await tx.ring(f"conversation:{conversation.id}")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -41,34 +41,28 @@ class Cases:
         query = select(Case).where(Case.person_id == person_id).order_by(col(Case.opened_at).desc()).limit(limit)
         return list((await self._scope.session.exec(query)).all())
 
-    async def open(self, *, code: str, person_id: UUID, account: str, type: str, **values: Any) -> Case | None:
-        """Open a case. None: the code is taken; choose another."""
+    async def open(self, *, actor: str, told: dict[str, Any], **values: Any) -> Case | None:
+        """Open a case with its first event, which holds `told`. None: the code is taken; choose another."""
         now = self._scope.now()
-        case = Case(
-            id=self._scope.ids(),
-            code=code,
-            person_id=person_id,
-            account=account,
-            type=type,
-            opened_at=now,
-            updated_at=now,
-            **values,
-        )
+        case = Case(id=self._scope.ids(), opened_at=now, updated_at=now, **values)
+        event = self._next_event(case, actor, "opened", told)
         row = case.model_dump(exclude={"search"})
-        taken = insert(Case).values(**row).on_conflict_do_nothing(index_elements=["code"]).returning(col(Case.id))
-        if (await self._scope.session.exec(taken)).first() is None:
+        fresh = insert(Case).values(**row).on_conflict_do_nothing(index_elements=["code"])
+        made = (await self._scope.session.exec(fresh.returning(Case))).first()
+        if made is None:
             return None
-        return await self.get(case.id)
+        self._scope.session.add(event)
+        return cast(Case, made[0])
 
     async def add_event(self, case: Case, *, actor: str, kind: str, data: dict[str, Any] | None = None) -> CaseEvent:
         """Append to the history of a (locked) case."""
-        last = (
-            await self._scope.session.exec(
-                select(CaseEvent.hash).where(CaseEvent.case_id == case.id, CaseEvent.number == case.last_event)
-            )
-        ).first()
-        case.last_event += 1
         case.updated_at = self._scope.now()
+        event = self._next_event(case, actor, kind, data or {})
+        self._scope.session.add(event)
+        return event
+
+    def _next_event(self, case: Case, actor: str, kind: str, data: dict[str, Any]) -> CaseEvent:
+        case.last_event += 1
         event = CaseEvent(
             id=self._scope.ids(),
             case_id=case.id,
@@ -76,13 +70,11 @@ class Cases:
             at=self._scope.now(),
             actor=actor,
             kind=kind,
-            data=data or {},
-            previous=last or GENESIS,
+            data=data,
+            previous=case.last_hash,
             hash="",
         )
-        event.hash = digest(event)
-        self._scope.session.add(event)
-        await self._scope.session.flush()
+        case.last_hash = event.hash = digest(event)
         return event
 
     async def events(self, case_id: UUID) -> list[CaseEvent]:

@@ -33,7 +33,9 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits when the block ends, rolls back when it raises."""
         async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-            yield Transaction(Scope(session, self._now, self._ids))
+            transaction = Transaction(Scope(session, self._now, self._ids))
+            yield transaction
+            await transaction.complete()
 
     async def close(self) -> None:
         """Give all connections back."""

@@ -18,10 +18,11 @@ from storage.connect import connect
 _CHANNEL = "acuse"
 
 
-async def ring(session: AsyncSession, topic: str) -> None:
-    """Wake the topic's subscribers in every process when the session's transaction commits. At most 7,999 bytes."""
+async def ring(session: AsyncSession, *topics: str) -> None:
+    """Wake the topics' subscribers in every process when the transaction commits. At most 7,999 bytes each."""
     connection = await session.connection()
-    await connection.execute(text("SELECT pg_notify(:channel, :topic)"), {"channel": _CHANNEL, "topic": topic})
+    query = text("SELECT pg_notify(:channel, topic) FROM unnest(CAST(:topics AS text[])) AS topic")
+    await connection.execute(query, {"channel": _CHANNEL, "topics": list(topics)})
 
 
 class Subscription:

@@ -25,6 +25,7 @@ class Transaction:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+        self._topics: dict[str, None] = {}  # in the order of ringing, each once
 
     @property
     def session(self) -> AsyncSession:
@@ -107,7 +108,13 @@ class Transaction:
 
     async def ring(self, topic: str) -> None:
         """Tell open pages that something changed, when this transaction commits."""
-        await ring(self._scope.session, topic)
+        self._topics.setdefault(topic)
+
+    async def complete(self) -> None:
+        """What is done once, at the end: `Database.transaction` calls it before it commits."""
+        if self._topics:
+            await ring(self._scope.session, *self._topics)
+            self._topics.clear()
 
     async def flush(self) -> None:
         """Write what is pending, so that the queries that follow see it."""

@@ -1,0 +1,96 @@
+"""A process of the running program, for tests that kill it: `python -m tests.flow.node web|worker URL PORT FILES`.
+
+`web` takes in one JSON line {key, sender, text} at a time and answers "ok" after the commit, as a webhook does.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import sys
+from pathlib import Path
+from random import SystemRandom
+
+from bot.catalogue import Catalogue
+from bot.intake import Intake
+from bot.keeper import Keep, Keeper
+from bot.parts import Parts
+from bot.policy import Policy
+from bot.sending import Sending
+from bot.ticker import Ticker
+from bot.turn import Turns
+from channels.channel import Address, Inbound
+from nlu.language import detect
+from nlu.understander import Settings, open_understander
+from storage.database import Database
+from storage.files import Files
+from storage.ids import uuid7_source
+from storage.wake import Worker
+from tests.flow.wire import Wire, moment
+from tests.world import NUBE
+
+
+async def parts_at(url: str, port: int, files: Path, *, model: bool = False) -> Parts:
+    """The parts of a node, with the one channel `wire`."""
+    return Parts(
+        database=Database(url, now=moment, ids=uuid7_source(moment, os.urandom)),
+        channels={"wire": Wire("wire", port)},
+        kinds={"wire": "telegram"},
+        files=Files(files, limit_bytes=1_000_000),
+        catalogue=Catalogue.load(),
+        company=NUBE,
+        policy=Policy(bot_answers_per_hour=1000, undo_seconds=0),
+        understander=await open_understander(Settings(enabled=model)),
+        now=moment,
+        choose=secrets.randbelow,
+        secret=b"a secret of the tests",
+    )
+
+
+async def web(parts: Parts) -> None:
+    """Take in messages; prints the port."""
+    intake = Intake(parts, lambda text, sticky: detect(text, sticky).language)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            said = json.loads(line)
+            inbound = Inbound(
+                key=said["key"], sender=Address("wire", said["sender"]), text=said["text"], sent_at=moment()
+            )
+            try:
+                await intake.keep("wire", inbound)
+                writer.write(b"ok\n")
+            except Exception as error:
+                logging.getLogger("node").warning("not kept: %s", type(error).__name__)
+                writer.write(b"no\n")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+async def worker(parts: Parts, url: str) -> None:
+    """Answer and send; prints a line when it begins."""
+    handlers = Worker(
+        url,
+        {"turn": Turns(parts).run, "send": Sending(parts).run},
+        lanes=["wire"],
+        log=logging.getLogger("worker"),
+    )
+    keeper = Keeper(moment, SystemRandom(), asyncio.sleep, log=logging.getLogger("keeper"))
+    print("ready", flush=True)
+    await keeper.run_all([Keep("worker", handlers.run), Keep("timers", Ticker(parts).run)])
+
+
+async def main(role: str, url: str, port: str, files: str, *rest: str) -> None:
+    """One node."""
+    parts = await parts_at(url, int(port), Path(files), model="model" in rest)
+    await (web(parts) if role == "web" else worker(parts, url))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    asyncio.run(main(*sys.argv[1:]))
