@@ -3,10 +3,11 @@
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, RedirectResponse
 
+from console.pages import Pages
 from console.site import Site
 
 
-def public_routes(site: Site) -> APIRouter:
+def public_routes(site: Site, pages: Pages) -> APIRouter:
     """Health, and the way to the chat."""
     routes = APIRouter()
 
