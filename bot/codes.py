@@ -57,6 +57,12 @@ def parse(text: str) -> str | None:
     return f"{prefix}-{body}"
 
 
+def readings(typed: str) -> tuple[str, ...]:
+    """The codes that somebody may mean: one that was typed without its prefix may have either. Empty: it is none."""
+    code = parse(typed)
+    return (code, twin(code)) if code else ()
+
+
 def twin(code: str) -> str:
     """The same symbols under the other prefix: what a person means who left the prefix out."""
     prefix, body = code.split("-")

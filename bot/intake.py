@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from bot.codes import parse as parse_code
+from bot.codes import readings
 from bot.delivery import Deliveries
 from bot.parts import Parts
 from bot.writing import say, write
@@ -168,8 +168,8 @@ class Intake:
     async def _by_token(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> Conversation | None:
         """A code opens a thread only to a person whose case it is: else anybody could write into it."""
         for token in inbound.tokens:
-            code = parse_code(token)
-            case = await tx.cases.by_code(code) if code else None
+            codes = readings(token)
+            case = await tx.cases.by_code(*codes) if codes else None
             if case is not None and case.person_id == contact.person_id:
                 threads = await tx.conversations.of_case(case.id)
                 here = [one for one in threads if one.contact_point_id == contact.id and one.closed_at is None]

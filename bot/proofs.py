@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
-from bot.codes import parse as parse_code
+from bot.codes import readings
 from bot.dialogue import events as ev
 from bot.parts import Parts
 from bot.writing import say, write
@@ -41,8 +41,8 @@ class Proofs:
         if typed is None:
             case = await self._tx.cases.get(conversation.case_id) if conversation.case_id else None
             return (case, ev.CaseFound(case.status, own=True)) if case else (None, ev.CaseNotFound())
-        code = parse_code(typed)
-        case = await self._tx.cases.by_code(code) if code else None
+        codes = readings(typed)
+        case = await self._tx.cases.by_code(*codes) if codes else None
         own = case is not None and case.person_id == contact.person_id and contact.verified_at is not None
         if not own:
             allowed = await self._tx.limits.use(

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from bot import states
-from bot.codes import parse as parse_code
+from bot.codes import readings
 from bot.deadlines import Deadline, explain
 from bot.dialogue.forms import missing
 from bot.parts import Parts
@@ -45,10 +45,15 @@ class Rooms:
         last = f"{shown[-1].last_at.isoformat()}|{shown[-1].id}" if more else None
         return Page([self._line(row, names) for row in shown], last, counts)
 
+    async def counts(self) -> Mapping[str, int]:
+        """How many each view holds; `failed` are messages that did not arrive."""
+        async with self._parts.database.transaction() as tx:
+            return await tx.inbox.counts(self._me.id, self._parts.today())
+
     async def search(self, words: str) -> Sequence[Line]:
         """By code in any spelling, else by name, address or any word that was written."""
         async with self._parts.database.transaction() as tx:
-            rows = await tx.inbox.search(words, parse_code(words))
+            rows = await tx.inbox.search(words, readings(words))
             names = await self._names(tx)
         return [self._line(row, names) for row in rows]
 

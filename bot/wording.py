@@ -1,12 +1,18 @@
 """Put what is to be said into words: blanks that only the database, the calendar or the company know."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 
 from bot import dates
 from bot.catalogue import Rendered
 from bot.dialogue import effects as fx
 from bot.parts import Parts
 from storage.tables import Case
+
+_DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
+_AMOUNT = re.compile(r"\d+(\.\d+)? [A-Z]{3}")
 
 
 def company_facts(parts: Parts, language: str) -> dict[str, str]:
@@ -36,9 +42,27 @@ def answer(parts: Parts, said: Sequence[fx.Say], case: Case | None, language: st
     """All that was said in one turn, as one text with its buttons."""
     facts = company_facts(parts, language) | case_facts(parts, case, language) | {"link": link or ""}
     unique = list(dict.fromkeys(map(_Once, said)))
-    return parts.catalogue.answer(
-        [one.say for one in unique], language, parts.treatment(), facts, case.due_kind if case else "none"
-    )
+    says = [replace(one.say, blanks=_in_words(parts, one.say.blanks, language)) for one in unique]
+    return parts.catalogue.answer(says, language, parts.treatment(), facts, case.due_kind if case else "none")
+
+
+def _in_words(parts: Parts, blanks: Mapping[str, fx.Blank], language: str) -> dict[str, fx.Blank]:
+    """Dates and amounts as people write them; the facts themselves keep their normal form."""
+    return {
+        name: fx.Bullets(tuple((label, _fact_in_words(parts, said, language)) for label, said in value.items))
+        if isinstance(value, fx.Bullets)
+        else value
+        for name, value in blanks.items()
+    }
+
+
+def _fact_in_words(parts: Parts, said: str, language: str) -> str:
+    if _DATE.fullmatch(said):
+        try:
+            return dates.day(date.fromisoformat(said), language, parts.today())
+        except ValueError:  # somebody wrote the 30th of February
+            return said
+    return dates.amount(said, language, parts.company.country) if _AMOUNT.fullmatch(said) else said
 
 
 class _Once:

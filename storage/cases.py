@@ -32,9 +32,9 @@ class Cases:
             query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
         return (await self._scope.session.exec(query)).first()
 
-    async def by_code(self, code: str) -> Case | None:
-        """The case with this code in its canonical form."""
-        return (await self._scope.session.exec(select(Case).where(Case.code == code))).first()
+    async def by_code(self, *codes: str) -> Case | None:
+        """The case with one of these codes, in their canonical form (a bare code may have either prefix)."""
+        return (await self._scope.session.exec(select(Case).where(col(Case.code).in_(codes)))).first()
 
     async def of_person(self, person_id: UUID, limit: int = 20) -> list[Case]:
         """A person's cases, newest first."""

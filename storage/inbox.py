@@ -174,10 +174,11 @@ class Inbox:
         values = {"me": f"agent:{agent_id}", "agent": agent_id, "today": today}
         return dict((await connection.execute(text(query), values)).one()._mapping)
 
-    async def search(self, words: str, code: str | None, limit: int = 30) -> list[QueueRow]:
+    async def search(self, words: str, codes: Sequence[str], limit: int = 30) -> list[QueueRow]:
         """Conversations by the code of their case, else by the person's name, address or any word that was written."""
-        if code is not None:
-            return await self._rows(f"{_ROW} WHERE k.code = :code ORDER BY c.last_at DESC", {"code": code})
+        if codes:
+            query = f"{_ROW} WHERE k.code = ANY(:codes) ORDER BY c.last_at DESC"
+            return await self._rows(query, {"codes": list(codes)})
         terms = [term for term in fold(words).replace(":", " ").replace("'", " ").split() if term]
         if not terms:
             return []
