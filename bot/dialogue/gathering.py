@@ -1,5 +1,7 @@
 """Gather what a case needs: at most two questions a turn and six in all, nothing that is known, each with a reason."""
 
+from dataclasses import replace
+
 from bot.dialogue import numbers, words
 from bot.dialogue.answers import Absorbed, absorb
 from bot.dialogue.effects import Bullets, Choice

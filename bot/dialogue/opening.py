@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.dialogue import words
 from bot.dialogue.answers import facts_of, merged
-from bot.dialogue.effects import Choice, Flag, OpenCase, Word
+from bot.dialogue.effects import Choice, Flag, LeaveCase, OpenCase, Word
 from bot.dialogue.events import Said
 from bot.dialogue.forms import FAILED, TO_THE_AGENTS, TYPES
 from bot.dialogue.gathering import ask, go_on, next_slots
@@ -45,7 +45,9 @@ class Report:
 
 
 def open_case(reply: Reply, report: Report) -> CaseFacts:
-    """Open it; what was held back until now goes into it."""
+    """Open it; what was held back until now goes into it. A case that we had stays what it is."""
+    if reply.case is not None:
+        reply.do(LeaveCase())
     held = merged(reply.talk.held_facts, {"more": (reply.talk.held,)} if reply.talk.held else {})
     facts = merged(held, report.facts)
     if report.text and words.words_of_content(report.text) >= 2:

@@ -9,6 +9,7 @@ from bot.dialogue.gathering import keep, say_contact, wants_contact
 from bot.dialogue.opening import Report, begin, forget_held, open_case, say_receipt
 from bot.dialogue.reach import phone_in
 from bot.dialogue.reply import Reply
+from bot.dialogue.state import Facts
 
 
 def hand_over(reply: Reply, said: Said, *, reason: str = "asked") -> None:
@@ -79,6 +80,20 @@ def keep_quietly(reply: Reply, said: Said) -> None:
         keep(reply, absorb(reply.the_case, (), said), said)
     elif starts_case(said) or said.facts or said.files:
         hold(reply, said)
+
+
+def keep_facts(reply: Reply, said: Said) -> None:
+    """Whatever road a message took: each fact of it is in the case, or held for one."""
+    if reply.case is not None:
+        kept = {value for values in reply.case.facts.values() for value in values}
+        facts: Facts = reply.case.facts
+        for fact in said.facts:
+            if not any(fact.value in value for value in kept):
+                facts = merged(facts, {fact.kind: (fact.value,)})
+        reply.update(facts=facts)
+    else:
+        picked = {kind: values for kind, values in facts_of(said).items() if kind != "evidence"}
+        reply.remember(held_facts=merged(reply.talk.held_facts, picked))
 
 
 def hold(reply: Reply, said: Said) -> None:

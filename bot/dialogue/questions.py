@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from bot.dialogue import closing, people, reach, words
-from bot.dialogue.effects import Choice, LeaveCase, UpdateCase
+from bot.dialogue.effects import Choice, UpdateCase
 from bot.dialogue.events import Said
 from bot.dialogue.forms import FORMS
 from bot.dialogue.gathering import answered, confirmed, corrected, go_on
-from bot.dialogue.opening import Report, begin, chosen_type, settle_type
+from bot.dialogue.opening import begin, chosen_type, settle_type
 from bot.dialogue.reply import Reply
 
 SAME_CASE = (Choice("button_same", "same:yes"), Choice("button_other", "same:no"))
@@ -33,20 +33,12 @@ def same_case(reply: Reply, event: Said) -> bool:
             return True
         other = reply.talk.held_type != reply.case.type
     if other:
-        begin_another(reply, people.held_report(reply))
+        begin(reply, people.held_report(reply))
     else:
         people.held_into_case(reply)
         reply.say("added")
         reply.rest()
     return True
-
-
-def begin_another(reply: Reply, report: Report) -> None:
-    """A new case; the one before stays what it is."""
-    if reply.case is not None:
-        reply.do(LeaveCase())
-        reply.state = replace(reply.state, case=None)
-    begin(reply, report)
 
 
 def what_is_missing(reply: Reply, event: Said) -> bool:
@@ -72,7 +64,7 @@ def which_type(reply: Reply, event: Said) -> bool:
         return False  # a report of its own: it opens a case by itself
     if event.text and words.words_of_content(event.text) > 2:
         people.hold(reply, event)
-    begin_another(reply, replace(people.held_report(reply), type=kind, doubt=False))
+    begin(reply, replace(people.held_report(reply), type=kind, doubt=False))
     return True
 
 

@@ -6,7 +6,7 @@ from bot.dialogue import harm, lookups, manners, numbers, people, questions, rea
 from bot.dialogue.effects import SendCode, VerifyCode
 from bot.dialogue.events import Said
 from bot.dialogue.gathering import answered, ask_again
-from bot.dialogue.opening import Report
+from bot.dialogue.opening import Report, begin
 from bot.dialogue.reply import Reply
 
 Road = Callable[[Reply, Said], bool]
@@ -28,6 +28,7 @@ def said(reply: Reply, event: Said) -> None:
     else:
         manners.introduce(reply, event)
         next(road for road in ROADS if road(reply, event))
+    people.keep_facts(reply, event)
 
 
 def _waits_quietly(reply: Reply, event: Said) -> bool:
@@ -158,7 +159,7 @@ def _report(reply: Reply, event: Said) -> None:
     wish = words.wanted_channel(event.text)
     if wish is not None:
         reply.remember(contact_asked=True)
-    questions.begin_another(reply, Report.of(event))
+    begin(reply, Report.of(event))
     if wish is not None:
         reach.want(reply, wish, event)
 

@@ -32,8 +32,8 @@ _CORRECTION = re.compile(
 )
 _ASKING = re.compile(
     r"^(y |and |e )?(que|cual|cuales|cuanto|cuanta|cuantos|cuando|donde|como|quien|por que|a que|hasta que|hay|tienen"
-    r"|puedo|until what|what|which|how|when|where|who|why|do you|can i|is there|are you|qual|quais|quanto|quando|onde|quem"
-    r"|ate que|posso|tem)\b"
+    r"|puedo|until what|what|which|how|when|where|who|why|do you|can i|is there|are you"
+    r"|qual|quais|quanto|quando|onde|quem|ate que|posso|tem)\b"
 )
 _WISH = re.compile(
     r"\b(quiero|quisiera|me gustaria|espero|exijo|pido|me basta|bastaria|que me (\w+ )?\w+[ae]n|me (lo|la) cambi\w+"

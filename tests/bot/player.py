@@ -170,7 +170,7 @@ class Stored:
 
 
 class Player:
-    """One conversation, played in one language. `answered` holds (lines of the bot, notices) of each turn."""
+    """One conversation, played in one language. `last` holds the effects of the last turn."""
 
     def __init__(self, language: str) -> None:
         self.language = language
@@ -178,6 +178,7 @@ class Player:
         self.stored = Stored()
         self.given: dict[str, str] = {}
         self.last: list[fx.Effect] = []
+        self._heard: set[bool] = set()
 
     def play(self, line: Line) -> None:
         """One line of a dialogue: an event, or what must have been said."""
@@ -216,6 +217,7 @@ class Player:
         self.state = replace(self.state, profile=profile)
 
     def _happens(self, event: ev.Event) -> None:
+        self._heard = set()
         self.last = list(self._feed(event))
         # what is stored must be enough to go on with
         self.state = State(
@@ -309,11 +311,11 @@ class Player:
     def _must_say(self, line: Line, *, notice: bool) -> None:
         said = [one.line for one in self.last if isinstance(one, fx.Say) and one.notice == notice]
         assert " ".join(said) == " ".join(line.words["es"].split()), f"line {line.number}"
-        self.last = [one for one in self.last if not (isinstance(one, fx.Say) and one.notice == notice)]
+        self._heard.add(notice)
 
     def unchecked(self) -> list[str]:
         """Lines that were said and that the dialogue does not name."""
-        return [one.line for one in self.last if isinstance(one, fx.Say)]
+        return [one.line for one in self.last if isinstance(one, fx.Say) and one.notice not in self._heard]
 
 
 def _heard(fact: str, text: str) -> ev.Heard:
