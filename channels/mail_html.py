@@ -1,6 +1,7 @@
 """HTML that strangers wrote: clean enough to be shown, and as plain text."""
 
 import re
+from html import escape
 from html.parser import HTMLParser
 
 import nh3
@@ -8,6 +9,7 @@ import nh3
 LIMIT = 1_000_000
 """Characters of HTML that are looked at."""
 
+_DEPTH = 2000
 _TAGS = {"a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "hr", "i", "li", "ol", "p", "pre"}
 _TAGS |= {"span", "strong", "table", "tbody", "td", "th", "thead", "tr", "u", "ul"}
 _CLEANER = nh3.Cleaner(
@@ -24,7 +26,17 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s
 
 def clean(html: str) -> str:
     """What may be shown: no script, style, image or form, and links that name nobody."""
-    return _CLEANER.clean(html[:LIMIT])
+    html = html[:LIMIT]
+    return _CLEANER.clean(html if _depth(html) <= _DEPTH else escape(to_text(html)))
+
+
+def _depth(html: str) -> int:
+    """How deep elements that are never closed may stand in each other: the cleaner takes the square of it."""
+    depth = deepest = 0
+    for tag in re.finditer(r"<(/?)(?!(?:br|hr|img|p|li|meta|link|input|wbr|col)\b)[a-zA-Z]", html, re.IGNORECASE):
+        depth = max(0, depth - 1) if tag[1] else depth + 1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def to_text(html: str) -> str:

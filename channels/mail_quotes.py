@@ -13,8 +13,8 @@ _WROTE = (
     r"escribió|escribio|ha escrito|escreveu|wrote|writes|a écrit|schrieb|ha scritto|schreef|skrev|va escriure|napisał"
 )
 _INTRO = re.compile(
-    rf"^\W{{0,3}}(?:El|On|Em|No dia|A|Le|Am|Il|Op|Den|Dia|En|Lun|Mar|Mié|Jue|Vie|Sáb|Dom|\d|[^\n]{{1,80}}<[^>\s]{1, 64}@)"
-    rf"[^\n]{{0,250}}\b(?:{_WROTE})\b[^\n]{{0,60}}:\W{{0,3}}$",
+    rf"^\W{{0,3}}(?:El|On|Em|No dia|A|Le|Am|Il|Op|Den|Dia|En|Lun|Mar|Mié|Jue|Vie|Sáb|Dom|\d|"
+    rf"[^\n]{{1,80}}<[^>\s]{{1,64}}@)[^\n]{{0,250}}\b(?:{_WROTE})\b[^\n]{{0,60}}:\W{{0,3}}$",
     re.IGNORECASE,
 )
 _DATED = re.compile(r"\d{1,2}:\d{2}|\d{4}|\d{1,2}[/.-]\d{1,2}[/.-]\d{2}|[^\s@<]{1,64}@[^\s@>]{1,200}\.[^\s@>]")

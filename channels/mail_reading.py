@@ -16,7 +16,7 @@ from channels.mail_headers import Mail, addresses, decode, message_ids, value
 from channels.mail_html import clean
 from channels.mail_machine import why_machine
 from channels.mail_marks import Marks
-from channels.mail_quotes import split
+from channels.mail_quotes import Split, split
 from channels.mail_trust import is_authentic
 
 logger = logging.getLogger(__name__)
@@ -74,11 +74,12 @@ class Reader:
     def _message(self, mail: Mail, raw: bytes, received_at: datetime, cursor: Cursor | None, cut_off: bool) -> Inbound:
         subject = value(mail, "Subject")
         body = read_body(mail, cut_off)
-        parts = split(body.text[:_TEXT_LIMIT], subject)
         name, sender = next(iter(addresses(mail, "From")), ("", ""))
         own_id = next(iter(message_ids(mail, "Message-ID")), None)
         replies_to = _replies_to(mail)
         machine = why_machine(mail, self.own) or (None if sender else "quarantine: no sender")
+        text = body.text[:_TEXT_LIMIT]
+        parts = Split(text.strip()) if machine else split(text, subject)
         extra = {"quoted": parts.quoted, "signature": parts.signature, **_noted(mail, body, received_at, cut_off)}
         return Inbound(
             key=_key(own_id, raw),
