@@ -11,7 +11,8 @@ from bot.delivery import Deliveries
 from bot.intake import Intake
 from bot.parts import Parts
 from bot.views import FileView
-from channels.channel import DeliveryReport, Inbound, Malformed, Media
+from channels.channel import DeliveryReport, Inbound, Media
+from channels.channel import Malformed as Malformed  # for the page that must answer it
 from storage.tables import Attachment, ContactPoint, Outgoing
 
 SEEN = ("sent", "delivered", "read")
@@ -31,6 +32,7 @@ class Bubble:
     files: Sequence[FileView] = ()
     client_id: str | None = None  # what the browser called its own message
     read: bool = False
+    kind: str = "in"  # of ours: ack | answer | receipt | update | closing | agent | code | alert
 
 
 class Chat:
@@ -182,4 +184,5 @@ def _bubble(row: Outgoing, names: Mapping[UUID, str], files: Sequence[FileView])
         buttons=[(one["label"], one["payload"]) for one in row.buttons],
         files=files,
         read=row.state == "read",
+        kind=row.kind,
     )

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from console.pages import Pages
+from console.public.chat import ChatRoutes
 from console.site import Site
 
 
@@ -20,4 +21,6 @@ def public_routes(site: Site, pages: Pages) -> APIRouter:
     async def home() -> RedirectResponse:
         return RedirectResponse("/chat" if site.webchat_account else "/desk", status_code=303)
 
+    if site.webchat_account is not None:
+        routes.include_router(ChatRoutes(site, pages, site.webchat_account).routes())
     return routes
