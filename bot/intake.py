@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from bot.cleaning import clean
 from bot.codes import readings
 from bot.delivery import Deliveries
 from bot.parts import Parts
@@ -49,6 +50,7 @@ class Intake:
         When this returns, the provider may be told that we have it.
         """
         kept: Kept | None = None
+        arrival = clean(arrival)
         raw, files = await self._store_files(arrival) if isinstance(arrival, Inbound) else (None, [])
         async with self._parts.database.transaction() as tx:
             match arrival:
@@ -93,9 +95,7 @@ class Intake:
             verified_by=proved_by,
         )
         conversation = await self._conversation(tx, contact, inbound)
-        quiet = conversation.last_in_at is None or (
-            self._parts.now() - conversation.last_in_at > timedelta(hours=self._parts.policy.ack_after_hours)
-        )
+        quiet = self._quiet(conversation)
         message = await tx.messages.receive(
             conversation,
             provider_key=inbound.key,
@@ -121,13 +121,21 @@ class Intake:
         if contact.blocked_at is not None and not inbound.machine:
             contact.blocked_at = None  # whoever writes to us lets us in again
         if not inbound.machine:
-            conversation.last_in_at = inbound.sent_at
+            # a delayed message turns no clock back, and a date from the future is only its sender's claim
+            said_at = min(inbound.sent_at, self._parts.now())
+            conversation.last_in_at = max(conversation.last_in_at or said_at, said_at)
             if quiet and conversation.speaker == "bot":
                 await self._acknowledge(tx, conversation, contact, inbound)
             await self._hand_on(tx, conversation)
         await tx.ring(f"conversation:{conversation.id}")
         await tx.ring("desk")
         return Kept(conversation.id, message.id)
+
+    def _quiet(self, conversation: Conversation) -> bool:
+        """Whether the Ack is due: nothing was heard for so long, nor did an Ack leave (after an outage all is old)."""
+        since = self._parts.now() - timedelta(hours=self._parts.policy.ack_after_hours)
+        heard, acked = conversation.last_in_at, conversation.acked_at
+        return (heard is None or heard < since) and (acked is None or acked < since)
 
     def _attach(self, tx: Transaction, message: Message, files: list[_File]) -> None:
         for file in files:
