@@ -16,6 +16,7 @@ from storage.transaction import Transaction
 
 CODE_LASTS = timedelta(minutes=30)
 LINK_LASTS = timedelta(hours=24)
+LINK_LENGTH = 32  # symbols of a link's payload
 SYMBOLS = "ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz23456789"
 
 
@@ -107,7 +108,7 @@ class Proofs:
         channel = self._parts.channels.get(account) if account else None
         if account is None or not isinstance(channel, Linkable):
             return None
-        payload = "".join(SYMBOLS[self._parts.choose(len(SYMBOLS))] for _ in range(32))
+        payload = "".join(SYMBOLS[self._parts.choose(len(SYMBOLS))] for _ in range(LINK_LENGTH))
         link = channel.deep_link(payload)
         if link is not None:
             self._tx.verifications.start(
@@ -124,7 +125,7 @@ class Proofs:
     async def follow_link(self, contact: ContactPoint, payload: str) -> Verification | None:
         """Somebody opened a link: if it is ours and unused, their chat belongs to the person who asked for it."""
         proof = await self._tx.verifications.by_secret(self._hash(payload))
-        if proof is None or proof.kind != "telegram":
+        if proof is None or proof.kind != "telegram" or proof.account != contact.account:
             return None
         proof.address = contact.address
         person = await self._tx.people.get(proof.person_id)

@@ -1,5 +1,6 @@
 """The turn: understand what waits in one conversation and answer it, all kept or nothing."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,19 +10,23 @@ from uuid import UUID
 
 from bot import dates, hours
 from bot.codes import find as find_codes
+from bot.dialogue import effects as fx
 from bot.dialogue import events as ev
 from bot.fitting import pressed_of
 from bot.parts import Parts
-from bot.proofs import Proofs
+from bot.proofs import LINK_LENGTH, Proofs
 from bot.talking import Talking
-from bot.writing import offered
-from channels.channel import Button
+from bot.writing import offered, say, write
+from channels.channel import Address, Button
+from nlu.understander import read_by_rules
 from nlu.understanding import Hint, Understanding
 from storage.tables import Conversation, Message
 from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 ROUNDS = 5  # a wake-up looks again this often before it leaves the rest to the next
+PATIENCE = timedelta(seconds=10)  # with whoever understands; then the rules answer
+TRIES = 3  # of an Answer that fails; then people are called
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,9 @@ class _Waiting:
 class Turns:
     """Handler of the wake-up `turn:<conversation>`."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, *, patience: timedelta = PATIENCE) -> None:
         self._parts = parts
+        self._patience = patience
 
     async def run(self, conversation_id: UUID) -> None:
         """Answer what waits, look once more, and leave."""
@@ -62,6 +68,16 @@ class Turns:
         waiting = await self._read(conversation_id)
         if waiting is None:
             return False
+        try:
+            return await self._think_and_answer(conversation_id, waiting)
+        except Overtaken:
+            raise
+        except Exception as error:
+            if not await self._give_up(conversation_id, waiting, error):
+                raise
+            return True
+
+    async def _think_and_answer(self, conversation_id: UUID, waiting: _Waiting) -> bool:
         bursts = [await self._understand(burst, waiting) for burst in _bursts(waiting)]  # outside any transaction
         async with self._parts.database.transaction() as tx:
             conversation = await tx.conversations.locked(conversation_id)
@@ -72,6 +88,48 @@ class Turns:
                 raise Overtaken("another turn answered these messages")
             await self._answer(tx, conversation, bursts)
         return True
+
+    async def _give_up(self, conversation_id: UUID, waiting: _Waiting, error: Exception) -> bool:
+        """An Answer that fails again and again must leave nobody in limbo (P20): people are told, and the customer.
+
+        False: it has not failed often enough, and the sweep tries once more.
+        """
+        async with self._parts.database.transaction() as tx:
+            key = f"failed turn:{waiting.messages[0].id}"
+            if await tx.limits.use(key, at_most=TRIES - 1, within=timedelta(days=1)):
+                return False
+            conversation = await tx.conversations.locked(conversation_id)
+            if conversation is None:
+                return False
+            await tx.messages.handled({message.id: {} for message in waiting.messages})
+            if conversation.flagged_at is None:
+                conversation.flagged_at, conversation.flag_reason = self._parts.now(), "bot_failed"
+            await tx.ring("desk")
+        logger.error("turn: %s: given to people after %d tries: %s", conversation_id, TRIES, type(error).__name__)
+        try:
+            await self._apologise(conversation_id)
+        except Exception as second:  # the very words may be what fails
+            logger.warning("turn: %s: not even an apology: %s", conversation_id, type(second).__name__)
+        return True
+
+    async def _apologise(self, conversation_id: UUID) -> None:
+        async with self._parts.database.transaction() as tx:
+            conversation = await tx.conversations.locked(conversation_id)
+            if conversation is None or conversation.speaker != "bot":
+                return
+            contact = await tx.people.contact_by_id(conversation.contact_point_id)
+            language = self._parts.language((await tx.people.get(conversation.person_id)).language)
+            await write(
+                self._parts,
+                tx,
+                conversation,
+                Address(contact.account, contact.address),
+                author="bot",
+                kind="answer",
+                text=say(self._parts, "bot_failed", language),
+                lines=["bot_failed"],
+                language=language,
+            )
 
     async def _read(self, conversation_id: UUID) -> _Waiting | None:
         async with self._parts.database.transaction() as tx:
@@ -107,33 +165,50 @@ class Turns:
             channel=waiting.account,
             pending=waiting.pending,
         )
-        return replace(burst, understanding=await self._parts.understander.understand(text, hint))
+        return replace(burst, understanding=await self._understood(text, hint))
+
+    async def _understood(self, text: str, hint: Hint) -> Understanding:
+        """Whatever becomes of the model, something is understood: the rules need nothing."""
+        try:
+            async with asyncio.timeout(self._patience.total_seconds()):
+                return await self._parts.understander.understand(text, hint)
+        except Exception as error:
+            logger.warning("turn: the rules answer, the model did not: %s", type(error).__name__)
+            return (await asyncio.to_thread(read_by_rules, text, hint)).understanding
 
     async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[_Burst]) -> None:
         entries = [message.id for burst in bursts for message in burst.messages if message.kind == "person"]
         talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
         for burst in bursts:
             start = burst.messages[0].event.get("start")
-            if start and await self._linked(tx, talking, start):
+            if start and len(start) == LINK_LENGTH and not await self._linked(tx, talking, start):
+                talking.said.append(fx.Say(line="link_expired"))
+                continue
+            if start and len(start) == LINK_LENGTH:
+                await talking.finish()  # what was said before belongs to the talk as it was
                 talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
                 await talking.feed(ev.ChannelLinked(self._parts.kinds[conversation.account], talking.contact.address))
                 continue
             await talking.feed(self._event(burst, talking))
-        if talking.said and not self._may_answer(conversation):
+        allowed = not talking.said or await self._may_answer(tx, talking)
+        if not allowed:
             logger.warning("turn: %s: too many answers in an hour, this one stays unsaid", conversation.id)
             talking.said.clear()
         rows = await talking.finish()
-        if rows and self._parts.features(conversation.account).late_ack:
+        if (rows or not allowed) and self._parts.features(conversation.account).late_ack:
             await tx.outbox.withdraw_late_acks(conversation.id, self._parts.now())
         await tx.ring("desk")
 
-    def _may_answer(self, conversation: Conversation) -> bool:
-        """Two machines must not talk to each other for ever (A0-11)."""
-        now = self._parts.now()
+    async def _may_answer(self, tx: Transaction, talking: Talking) -> bool:
+        """Two machines must not talk to each other for ever (A0-11), not even if each mail begins a thread."""
+        now, conversation = self._parts.now(), talking.conversation
+        at_most = self._parts.policy.bot_answers_per_hour
         if conversation.answers_since is None or now - conversation.answers_since > timedelta(hours=1):
             conversation.answers, conversation.answers_since = 0, now
         conversation.answers += 1
-        return conversation.answers <= self._parts.policy.bot_answers_per_hour
+        if conversation.answers > at_most or not self._parts.features(conversation.account).threads:
+            return conversation.answers <= at_most
+        return await tx.limits.use(f"answers:{talking.contact.id}", at_most=at_most, within=timedelta(hours=1))
 
     async def _linked(self, tx: Transaction, talking: Talking, payload: str) -> bool:
         """A single-use link was opened here: this chat is the same person's, and goes on with the same case."""
