@@ -45,7 +45,12 @@ from storage.embedded import DatabaseFault, Embedded
 ALL_ROLES = ("web", "worker", "listener")
 STOPPED_BY_FAULT = 2
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Acuse: nothing that a customer reports gets lost.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Acuse: nothing that a customer reports gets lost.",
+)
 users = typer.Typer(no_args_is_help=True, help="Who works in the console.")
 app.add_typer(users, name="user")
 
