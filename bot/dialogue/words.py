@@ -19,16 +19,17 @@ def _any(*phrases: str, whole: bool = False) -> re.Pattern[str]:
 
 
 _UNKNOWN = _any(
-    r"no (lo )?(se|recuerdo|tengo|sabria)( \w+){0,3}",
+    r"no (lo )?(se|recuerdo|tengo|sabria)( \w+){0,6}",
     r"(ni idea|no aplica|ninguno|no me acuerdo|prefiero no decir\w*)",
     r"(i )?(do not|don'?t) (know|remember|have (it|one|any|that|a photo))|no idea|not sure|not applicable|n/a|none",
     r"nao (sei|lembro|tenho)( \w+){0,3}|nao se aplica|nenhum(a)?|nem ideia",
     whole=True,
 )
 _CORRECTION = re.compile(
-    r"^(no|nao|perdon|perdona|disculpa|desculpa|corrijo|corrige|correccion|sorry|wait|actually|correction|na verdade"
-    r"|me equivoque|errei|mejor dicho|quise decir|i mean|oops)\b[\s,.:;]|\b(me equivoque|quise decir|i meant|quis dizer"
-    r"|en realidad es|na verdade e|correccion|correction|is wrong|esta mal el|esta errado)\b"
+    r"^(no|nao)([,.;:]|\s+(es|era|son|it'?s|it is|e|era) (el|la|los|las|the|o|a|un|una)\b)"
+    r"|^(perdon|perdona|disculpa|desculpa|corrijo|corrige|correccion|sorry|wait|actually|correction|na verdade"
+    r"|me equivoque|errei|mejor dicho|quise decir|i mean|oops)\b[\s,.:;]"
+    r"|\b(me equivoque|quise decir|i meant|quis dizer|en realidad es|na verdade e|is wrong|esta mal el|esta errado)\b"
 )
 _ASKING = re.compile(
     r"^(y |and |e )?(que|cual|cuales|cuanto|cuanta|cuantos|cuando|donde|como|quien|por que|a que|hasta que|hay|tienen"

@@ -1,0 +1,372 @@
+"""Corners of the dialogue that no whole conversation is needed for."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.dialogue import effects as fx
+from bot.dialogue import events as ev
+from bot.dialogue import numbers, words
+from bot.dialogue.forms import missing
+from bot.dialogue.state import CaseFacts, Profile, State, Talk, dump, load
+from bot.dialogue.step import step
+
+FILED = CaseFacts(code="PQR-7K3M9QX", type="reclamo", stage="filed", facts={"what": ("roto",), "order": ("48213",)})
+GATHERING = replace(FILED, stage="gathering", asked=("order", "evidence"))
+REPORT = ev.Said(text="me cobraron dos veces el envío", type="reclamo", type_confidence=0.9, sure=True)
+
+
+def said(state: State, event: ev.Event) -> list[str]:
+    """Names of the lines that this event brings."""
+    return [one.line for one in step(state, event)[1] if isinstance(one, fx.Say)]
+
+
+def talking(*pending: str, case: CaseFacts | None = None, **talk: object) -> State:
+    return State(talk=replace(Talk(pending=pending, noticed=True), **talk), case=case)  # type: ignore[arg-type]  # free
+
+
+# --- what is stored ---
+
+
+def test_an_old_row_loads_after_an_update_and_a_new_one_before_it() -> None:
+    assert load(Talk, {"pending": ["order"], "no_longer_known": 7}) == Talk(pending=("order",))
+    assert load(CaseFacts, {"facts": {"order": "48213", "date": ["2026-11-26"]}}).facts == {
+        "order": ("48213",),
+        "date": ("2026-11-26",),
+    }
+    assert load(Profile, None) == Profile()
+    assert load(Talk, {"held": None, "speaker": "person"}).speaker == "person"
+
+
+def test_each_part_comes_back_as_it_was() -> None:
+    talk = Talk(pending=("order", "contact"), held_facts={"a": ("b",)})
+    assert load(Talk, dump(talk)) == talk
+    assert load(CaseFacts, dump(FILED)) == FILED
+    assert load(Profile, dump(Profile(name="Ana", contacts={"email": True}))).contacts == {"email": True}
+
+
+def test_R036_what_nobody_filled_is_pending_for_the_agent() -> None:
+    assert missing(FILED) == ("evidence", "when_where", "solution")
+
+
+# --- numbers and codes ---
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("estado 7k3m9qx", "7K3M9QX"),
+        ("cómo va PQR-7K3M9QX", "PQR-7K3M9QX"),
+        ("status of my case 7K3M9QX please", "7K3M9QX"),
+        ("qual é o status do caso pqr 7K3 M9QX", "PQR 7K3 M9QX"),
+        ("estado de mi pedido", None),
+        ("estado del caso", None),
+        ("estado 4821345", None),
+    ],
+)
+def test_R012_what_looks_like_a_code(text: str, code: str | None) -> None:
+    assert numbers.case_code(text, status=True) == code
+
+
+def test_an_order_number_is_no_code_where_nobody_asks_for_a_status() -> None:
+    assert numbers.case_code("el pedido AB12345", status=False) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["482130", "482 130", "el código es 482130.", "the code is 482130", "o código é 482130."]
+)
+def test_a_one_time_code_is_six_digits_alone_or_named(text: str) -> None:
+    assert numbers.one_time_code(text) == "482130"
+
+
+@pytest.mark.parametrize("text", ["pedido 482130", "4821301", "48213"])
+def test_other_numbers_are_no_one_time_code(text: str) -> None:
+    assert numbers.one_time_code(text) is None
+
+
+# --- a person, harm ---
+
+
+def test_R043_a_report_that_asks_for_a_person_is_a_case_and_a_call() -> None:
+    event = replace(REPORT, act="human", text="me cobraron dos veces el envío, quiero un asesor")
+    _, effects = step(State(), event)
+    assert [type(one) for one in effects if isinstance(one, fx.CallPerson | fx.OpenCase)] == [
+        fx.CallPerson,
+        fx.OpenCase,
+    ]
+    assert said(State(), event) == ["handover", "receipt"]
+
+
+def test_out_of_hours_without_a_known_hour_nothing_is_promised() -> None:
+    event = ev.Said(text="una persona", act="human", people_online=False, reachable=True)
+    assert said(State(), event) == ["handover_unknown", "handover_meanwhile"]
+
+
+def test_a_harm_while_a_person_speaks_is_flagged_without_a_word() -> None:
+    state = talking(case=FILED, speaker="person")
+    after, effects = step(state, replace(REPORT, severity="critical", human_now=True))
+    assert fx.Flag("harm") in effects
+    assert after.case is not None
+    assert after.case.severity == "critical"
+    assert not [one for one in effects if isinstance(one, fx.Say)]
+
+
+def test_stop_counts_while_a_person_speaks() -> None:
+    after, effects = step(talking(speaker="person"), ev.Said(text="baja", act="stop"))
+    assert fx.OptOut() in effects
+    assert after.profile.opted_out
+
+
+def test_R044_a_known_number_is_not_asked_for() -> None:
+    harm = replace(REPORT, severity="critical", human_now=True, alarms=("harm",))
+    assert "ask_callback" in said(State(), harm)
+    phone = replace(harm, facts=(ev.Heard("phone", "+573001234567", "3001234567"),))
+    assert "ask_callback" not in said(State(), phone)
+
+
+def test_L5_the_ai_notice_comes_with_the_safety_line_where_no_ack_left() -> None:
+    harm = replace(REPORT, severity="critical", human_now=True, acked=False)
+    assert said(State(), harm)[0] == "harm_safety"
+    assert said(State(), harm)[-1] == "ai_notice"
+
+
+def test_a_past_harm_of_low_severity_goes_the_ordinary_way() -> None:
+    assert said(State(), replace(REPORT, alarms=("harm",)))[0] == "apology"
+
+
+def test_R048_mentions_of_law_and_press_are_flagged_and_the_talk_goes_on() -> None:
+    _, effects = step(State(), replace(REPORT, alarms=("legal", "press")))
+    assert {fx.Flag("legal"), fx.Flag("press")} <= {one for one in effects if isinstance(one, fx.Flag)}
+
+
+# --- questions beside the form ---
+
+
+def test_same_case_is_asked_twice_and_then_the_types_decide() -> None:
+    state = talking("same_case", case=FILED, held="además la caja venía abierta", held_type="reclamo")
+    vague = ev.Said(text="la caja de abajo", act="provide")
+    assert said(state, vague) == ["ask_same_case"]
+    again, _ = step(state, vague)
+    after, effects = step(again, vague)
+    assert [one.line for one in effects if isinstance(one, fx.Say)] == ["added"]
+    assert after.case is not None
+    assert "además la caja venía abierta\nla caja de abajo\nla caja de abajo" in after.case.facts["more"]
+    other = replace(again, talk=replace(again.talk, held_type="sugerencia"))
+    assert "receipt" in said(other, vague)
+
+
+def test_no_or_another_opens_a_new_case() -> None:
+    state = talking("same_case", case=FILED, held="el control no prende", held_type="reclamo")
+    for text, act in (("no", "deny"), ("es algo nuevo", "provide"), ("2", "provide")):
+        assert "receipt" in said(state, ev.Said(text=text, act=act))
+
+
+def test_a_type_chosen_by_a_late_press_still_settles_the_doubt() -> None:
+    case = replace(GATHERING, type="otro", doubt=True)
+    after, _ = step(talking(case=case), ev.Said(pressed="type:queja"))
+    assert after.case is not None
+    assert (after.case.type, after.case.doubt) == ("queja", False)
+
+
+def test_the_doubt_on_a_page_without_an_address_asks_for_one_too() -> None:
+    unsure = replace(REPORT, sure=False, type="peticion", reachable=False)
+    assert said(State(), unsure) == ["opener_otro", "receipt", "ask_type", "ask_contact_email"]
+
+
+def test_thanks_do_not_answer_the_question_for_the_type() -> None:
+    case = replace(GATHERING, type="otro", doubt=True)
+    after, _ = step(talking("type", case=case), ev.Said(text="gracias", act="thanks"))
+    assert after.talk.pending == ("type",)
+
+
+def test_before_any_case_a_report_beats_the_open_question_for_the_type() -> None:
+    after, _ = step(talking("type", held="ayuda"), REPORT)
+    assert after.case is not None
+    assert after.case.facts["more"] == ("ayuda",)
+
+
+def test_a_type_that_is_told_before_any_case_opens_one() -> None:
+    event = ev.Said(text="tengo una idea para la aplicación del banco", act="provide")
+    after, _ = step(talking("type"), event)
+    assert after.case is not None
+    assert after.case.type == "sugerencia"
+    assert after.case.facts["what"] == ("tengo una idea para la aplicación del banco",)
+
+
+# --- channels ---
+
+
+def test_R002_a_channel_without_its_address_asks_for_it_and_takes_what_comes() -> None:
+    state = talking(case=GATHERING, channels=("web", "email"))
+    asked, _ = step(state, ev.Said(pressed="channel:email", channels=("web", "email")))
+    assert asked.talk.pending == ("address",)
+    given = ev.Said(text="es ana@ejemplo.co", act="provide", channels=("web", "email"))
+    _, effects = step(asked, given)
+    assert fx.SendCode("ana@ejemplo.co") in effects
+    assert said(asked, ev.Said(text="luego te digo", act="provide"))[0] == "address_not_understood"
+    assert said(asked, ev.Said(text="no", act="deny"))[0] == "preferred_here"
+
+
+def test_a_report_instead_of_the_address_is_taken_as_a_report() -> None:
+    assert "receipt" in said(talking("address", channels=("web", "email")), REPORT)
+
+
+def test_R002_a_proved_channel_is_taken_at_once() -> None:
+    state = State(profile=Profile(contacts={"email": True}), case=FILED)
+    _, effects = step(state, ev.Said(text="escríbeme por correo", act="provide", channels=("web", "email")))
+    assert fx.SetPreferred("email", None) in effects
+
+
+def test_a_wish_within_the_report_is_taken_with_it() -> None:
+    text = "me cobraron dos veces el envío del pedido, escríbanme por correo a ana@ejemplo.co"
+    _, effects = step(State(), replace(REPORT, text=text, channels=("web", "email"), reachable=False))
+    lines = [one.line for one in effects if isinstance(one, fx.Say)]
+    assert lines[:2] == ["apology", "receipt"]
+    assert lines[-1] == "code_sent"
+    assert "ask_contact_email" not in lines
+
+
+def test_words_about_a_mail_are_no_wish_for_one() -> None:
+    text = "no responden el correo que les mandé hace un mes sobre el pedido"
+    _, effects = step(State(), replace(REPORT, text=text, channels=("web", "email")))
+    assert not [one for one in effects if isinstance(one, fx.SendCode | fx.SetPreferred)]
+
+
+def test_a_telephone_is_a_way_to_reach_somebody() -> None:
+    state = talking("contact", reachable=False, contact_asked=True)
+    phone = ev.Said(text="3001234567", act="provide", facts=(ev.Heard("phone", "+573001234567", "3001234567"),))
+    after, effects = step(state, phone)
+    assert fx.AddContact("phone", "+573001234567") in effects
+    assert after.talk.pending == ()
+
+
+def test_telegram_answers_the_question_for_an_address() -> None:
+    event = ev.Said(text="por telegram", act="provide", channels=("web", "telegram"), reachable=False)
+    state = talking("contact", reachable=False, contact_asked=True)
+    assert said(state, event) == ["telegram_link"]
+    both = replace(REPORT, text="me cobraron dos veces el envío. Telegram", channels=("web", "telegram"))
+    assert "receipt" in said(state, both)
+
+
+def test_something_else_than_an_address_is_no_condition() -> None:
+    state = talking("contact", reachable=False, contact_asked=True)
+    assert said(state, ev.Said(text="no quiero darlo", act="provide", reachable=False)) == ["what_can_i_do"]
+
+
+def test_a_channel_that_links_itself_is_told() -> None:
+    assert said(State(), ev.ChannelLinked("telegram", "4242")) == ["channel_linked"]
+
+
+def test_a_channel_that_came_later_than_the_catalogue_has_a_name() -> None:
+    _, effects = step(State(), ev.ChannelLinked("carrier_pigeon"))
+    spoken = [one for one in effects if isinstance(one, fx.Say)]
+    assert spoken[0].blanks["channel"] == fx.Word("channel_here")
+
+
+def test_waiting_for_a_code_a_message_goes_its_way() -> None:
+    assert "receipt" in said(talking(proving="ana@ejemplo.co"), REPORT)
+
+
+# --- manners ---
+
+
+def test_R108_who_says_usted_is_answered_so() -> None:
+    after, effects = step(State(), ev.Said(text="¿usted me puede ayudar?", act="greeting"))
+    assert fx.SetTreatment("usted") in effects
+    assert after.profile.treatment == "usted"
+
+
+def test_an_advert_while_a_case_is_open_and_a_greeting_when_it_is_complete() -> None:
+    assert said(talking(case=FILED), ev.Said(text="hola", act="greeting")) == ["greeting_case"]
+    assert said(talking(case=FILED), ev.Said(text="jaja", act="smalltalk")) == ["off_topic_case"]
+    assert said(talking(case=FILED), ev.Said(text="vale", act="affirm")) == ["case_in_hand"]
+
+
+def test_a_stale_button_asks_the_open_question_once_more() -> None:
+    state = talking("when_where", case=replace(GATHERING, asked=("order",)))
+    assert said(state, ev.Said(pressed="old:button")) == ["ask_when_where"]
+
+
+def test_thanks_in_the_middle_of_the_form() -> None:
+    assert said(talking("when_where", case=GATHERING), ev.Said(text="gracias", act="thanks")) == ["welcome"]
+
+
+def test_bare_words_on_a_page_without_an_address() -> None:
+    assert said(State(), ev.Said(text="ok", act="affirm", reachable=False)) == ["what_can_i_do", "ask_contact_email"]
+
+
+def test_a_greeting_within_the_summary_shows_it_again() -> None:
+    state = talking("confirm", case=replace(GATHERING, stage="confirming"))
+    assert said(state, ev.Said(text="hola", act="greeting")) == ["greeting_back", "summary"]
+
+
+def test_not_knowing_in_many_words_keeps_the_words() -> None:
+    event = ev.Said(text="no tengo la factura del señor del almacén", act="provide")
+    after, _ = step(talking("order", case=replace(GATHERING, facts={"what": ("roto",)})), event)
+    assert after.case is not None
+    assert after.case.facts["more"] == ("no tengo la factura del señor del almacén",)
+
+
+# --- closing ---
+
+
+def test_news_without_a_case_say_nothing() -> None:
+    for event in (ev.StateChanged("cerrado", "P"), ev.SolutionAnnounced("P"), ev.SilenceDay()):
+        assert step(State(), event) == (State(), ())
+    assert said(State(case=FILED), ev.StateChanged("recibido", "P")) == []
+
+
+def test_R113_thanks_are_no_yes() -> None:
+    state = talking("closing", case=replace(FILED, solved_by="agent"))
+    assert said(state, ev.Said(text="gracias", act="thanks")) == ["welcome", "closing_question"]
+
+
+def test_R113_a_failure_after_the_closing_question_is_a_no() -> None:
+    state = talking("closing", case=replace(FILED, solved_by="agent"))
+    after, effects = step(state, replace(REPORT, facts=(ev.Heard("amount", "18000 COP", "18.000"),)))
+    assert fx.Reopen() in effects
+    assert after.case is not None
+    assert after.case.facts["amount"] == ("18000 COP",)
+
+
+def test_another_matter_after_the_closing_question_is_not_its_answer() -> None:
+    state = talking("closing", case=replace(FILED, solved_by="agent"))
+    idea = ev.Said(text="sugiero abrir los domingos en la tarde", type="sugerencia", sure=True)
+    assert said(state, idea) == ["ask_same_case"]
+
+
+def test_a_second_yes_closes_nothing_again() -> None:
+    state = talking(case=replace(FILED, solved_by="customer", status="cerrado"))
+    _, effects = step(state, ev.Said(pressed="solved:yes"))
+    assert fx.ConfirmSolved() not in effects
+
+
+# --- words ---
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("quiero felicitar", "felicitacion"),
+        ("algo salió mal", "queja"),
+        ("a refund please", "reclamo"),
+        ("x " * 10, None),
+    ],
+)
+def test_a_type_in_words(text: str, named: str | None) -> None:
+    assert words.named_type(text) == named
+
+
+@pytest.mark.parametrize("text", ["todavía no", "sigue igual", "not yet", "ainda não", "no quedó bien"])
+def test_not_yet(text: str) -> None:
+    assert words.not_yet(text)
+
+
+@pytest.mark.parametrize("text", ["no, es el 48214", "perdón, 48214", "actually, 48214", "na verdade, 48214"])
+def test_corrections_are_heard(text: str) -> None:
+    assert words.corrects(text)
+
+
+@pytest.mark.parametrize("text", ["no llegó el pedido", "nothing works", "no funciona"])
+def test_a_failure_is_no_correction(text: str) -> None:
+    assert not words.corrects(text)
