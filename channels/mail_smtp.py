@@ -1,0 +1,98 @@
+"""Hand one mail to the outgoing server, and say what must be done when it does not take it."""
+
+import re
+import ssl
+from collections.abc import Mapping
+from email.message import EmailMessage
+from types import MappingProxyType
+
+import aiosmtplib
+
+from channels.channel import Unavailable, Undeliverable
+
+TIME_LIMIT = 30.0
+"""Seconds that one step may take."""
+
+_RELAY = re.compile(r"\brelay|authenticat|log ?in|not permitted to send", re.IGNORECASE)
+REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "login": "Check username and password. Gmail and Microsoft 365 want an app password or OAuth instead of it.",
+        "sender": "The server does not let this account send from `address`. Use the account's own address.",
+        "relay": "The server wants a login before it sends mail to others. Set smtp.username and smtp.password.",
+        "tls": "The server's certificate is not trusted, or port and security do not fit: tls is 465, starttls 587. "
+        "For a certificate authority of your own set ca_file.",
+        "host": "Check host and port, and that this machine may reach them.",
+    }
+)
+
+
+class SmtpFault(Unavailable):
+    """The server cannot be used as it is configured; `remedy` says what to change."""
+
+    def __init__(self, reason: str, remedy: str | None = None) -> None:
+        super().__init__(f"{reason} {remedy}" if remedy else reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+class Smtp:
+    """The outgoing server of one account. Each mail takes a connection of its own."""
+
+    def __init__(
+        self, host: str, port: int, security: str, tls: ssl.SSLContext | None, username: str, password: str
+    ) -> None:
+        self._where = f"SMTP {host}:{port}"
+        self._client = {
+            "hostname": host,
+            "port": port,
+            "use_tls": security == "tls",
+            "start_tls": security == "starttls",
+            "tls_context": tls,
+            "username": username or None,
+            "password": password if username else None,
+            "local_hostname": "localhost",
+            "timeout": TIME_LIMIT,
+        }
+
+    async def send(self, mail: EmailMessage, sender: str, receiver: str) -> None:
+        """Send it. Raises Undeliverable for a refused receiver or mail, Unavailable for what may work later."""
+        try:
+            async with aiosmtplib.SMTP(**self._client) as client:  # type: ignore[arg-type]  # a dict has one value type
+                await client.send_message(mail, sender=sender, recipients=[receiver])
+        except aiosmtplib.SMTPRecipientsRefused as fault:
+            refused = fault.recipients[0]
+            raise self._refused(refused.code, refused.message) from fault
+        except aiosmtplib.SMTPNotSupported as fault:
+            raise Undeliverable(f"{self._where}: {fault}") from fault
+        except (aiosmtplib.SMTPException, OSError, ValueError) as fault:
+            raise self._fault(fault) from fault
+
+    async def check(self) -> None:
+        """Log in and do nothing. Raises SmtpFault."""
+        try:
+            async with aiosmtplib.SMTP(**self._client) as client:  # type: ignore[arg-type]  # a dict has one value type
+                await client.noop()
+        except (aiosmtplib.SMTPException, OSError, ValueError) as fault:
+            found = self._fault(fault)
+            raise found if isinstance(found, SmtpFault) else SmtpFault(str(found)) from fault
+
+    def _refused(self, code: int, text: str) -> Undeliverable | Unavailable:
+        reason = f"{self._where}: {code} {text}"[:300]
+        if code in (530, 535) or (code >= 500 and _RELAY.search(text)):
+            return SmtpFault(reason, REMEDIES["relay"])
+        return Undeliverable(reason) if code >= 500 else Unavailable(reason)
+
+    def _fault(self, fault: Exception) -> Undeliverable | Unavailable:
+        reason = f"{self._where}: {fault or type(fault).__name__}"[:300]
+        cause = fault.__cause__ or fault
+        if isinstance(fault, aiosmtplib.SMTPAuthenticationError):
+            return SmtpFault(reason, REMEDIES["login"])
+        if isinstance(fault, aiosmtplib.SMTPSenderRefused) and fault.code >= 500:
+            return SmtpFault(reason, REMEDIES["relay" if fault.code == 530 else "sender"])
+        if isinstance(fault, aiosmtplib.SMTPDataError):
+            return self._refused(fault.code, fault.message)
+        if isinstance(cause, ssl.SSLError) or "STARTTLS" in str(fault).upper():
+            return SmtpFault(reason, REMEDIES["tls"])
+        if isinstance(fault, aiosmtplib.SMTPConnectError | OSError):
+            return SmtpFault(reason, REMEDIES["host"])
+        return Unavailable(reason)
