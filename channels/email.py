@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +24,7 @@ from channels.imap import Imap, LoginRefused, Mail
 from channels.mail_headers import is_address
 from channels.mail_machine import without_tag
 from channels.mail_marks import Marks
-from channels.mail_place import Place, begin
+from channels.mail_place import EVER, Place, begin
 from channels.mail_reading import Reader
 from channels.mail_smtp import REMEDIES, Smtp, SmtpFault
 from channels.mail_writing import write_mail
@@ -139,7 +139,7 @@ class Email:
                     place = place.after(uid, mail)
                     if mail is not None and mail.received_at >= oldest:
                         yield await asyncio.to_thread(self._read, mail, place.cursor())
-                oldest = datetime.min.replace(tzinfo=UTC)  # what arrives from now on is new, whatever the clocks say
+                oldest = EVER  # what arrives from now on is new, whatever the clocks say
                 waiting = await imap.uids(after=place.uid)
                 if not waiting:
                     await imap.wait(self._poll)

@@ -15,6 +15,10 @@ RESCAN = timedelta(days=7)
 _SLACK = timedelta(minutes=5)  # between our clock and the server's
 
 
+EVER = datetime.min.replace(tzinfo=UTC)
+"""Older than any mail."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A cursor: the mailbox, its numbering, the last mail that we have, and how reading began."""
@@ -45,7 +49,7 @@ class Start:
 
     place: Place
     waiting: Sequence[int]
-    oldest: datetime = datetime.min.replace(tzinfo=UTC)
+    oldest: datetime = EVER
 
 
 async def begin(imap: Imap, mailbox: str, known: Place | None, first: str | date, now: datetime) -> Start:
@@ -77,4 +81,4 @@ async def _again(imap: Imap, place: Place, now: datetime) -> Start:
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text) if text else datetime.min.replace(tzinfo=UTC)
+    return datetime.fromisoformat(text) if text else EVER
