@@ -1,22 +1,32 @@
 """The ways in and out. To add one: write its file and its line."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import BaseModel
 
-from channels import telegram, webchat
+from channels import email, telegram, webchat
 from channels.channel import Channel
 
 
-class Kind(NamedTuple):
-    """How to make a channel of one kind: `channel(name, settings, now=…)`, and the settings that it reads."""
+@dataclass(frozen=True)
+class Kind:
+    """What there is to a kind of channel: its class, and the settings that it reads from config.yaml."""
 
     channel: Callable[..., Channel]
     settings: type[BaseModel]
+    signs: bool = False  # it signs what it sends, so it takes the installation's secret
+
+    def open(self, name: str, settings: BaseModel, *, now: Callable[[], datetime], secret: bytes) -> Channel:
+        """Make the channel of one account; nothing is connected yet."""
+        if self.signs:
+            return self.channel(name, settings, now=now, secret=secret)
+        return self.channel(name, settings, now=now)
 
 
 CHANNELS: dict[str, Kind] = {
     "webchat": Kind(webchat.WebChat, webchat.Settings),
     "telegram": Kind(telegram.Telegram, telegram.Settings),
+    "email": Kind(email.Email, email.Settings, signs=True),
 }

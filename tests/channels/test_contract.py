@@ -192,6 +192,26 @@ def test_every_channel_that_can_be_configured_is_held_to_the_contract() -> None:
     assert CHANNELS.keys() <= SPOKEN.keys()
 
 
+SECTIONS: dict[str, dict[str, Any]] = {
+    "webchat": {},
+    "telegram": {"token": "4242:AAE"},
+    "email": {
+        "address": "intake@test.local",
+        "password": "s3creto",
+        "imap": {"host": "127.0.0.1"},
+        "smtp": {"host": "127.0.0.1"},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", CHANNELS)
+async def test_every_kind_opens_under_the_name_of_its_account_and_connects_to_nothing(kind: str) -> None:
+    settings = CHANNELS[kind].settings.model_validate(SECTIONS[kind])
+    channel = CHANNELS[kind].open("second", settings, now=now, secret=bytes(32))
+    assert isinstance(channel, Channel) and channel.name == "second"
+    await channel.close()
+
+
 @pytest.mark.parametrize("kind", CHANNELS)
 def test_a_misspelt_setting_is_refused(kind: str) -> None:
     with pytest.raises(ValidationError, match="colour"):
