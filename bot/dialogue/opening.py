@@ -11,6 +11,8 @@ from bot.dialogue.gathering import ask, go_on, next_slots
 from bot.dialogue.reply import Reply
 from bot.dialogue.state import CaseFacts, Facts
 
+LIKELY = 0.5  # below it a doubtful type is a guess, and nothing is apologised for
+
 TYPE_CHOICES = tuple(Choice(f"button_type_{name}", f"type:{name}") for name in TYPES)
 
 
@@ -100,7 +102,7 @@ def say_receipt(reply: Reply, *, short: bool = False) -> None:
 def begin(reply: Reply, report: Report) -> None:
     """The first Answer to a report: a word of sympathy, the Receipt, the first questions."""
     case = open_case(reply, report)
-    _say_opener(reply, case, failed=case.type in FAILED or (case.doubt and report.second_type in FAILED))
+    _say_opener(reply, case, failed=case.type in FAILED and (not case.doubt or report.confidence >= LIKELY))
     say_receipt(reply)
     if case.doubt:
         ask_type(reply)
@@ -145,10 +147,10 @@ def settle_type(reply: Reply, said: Said) -> None:
         reply.update(facts=merged(facts, {slot: (said.text.strip(),)}))
     if kind is not None:
         reply.update(type=kind, doubt=False)
-        if kind in FAILED and not reply.talk.apologised:
-            _say_opener(reply, reply.the_case, failed=True)
-        else:
-            reply.say("type_settled", blanks={"type": Word(f"type_{kind}")})
+    if reply.the_case.type in FAILED and not reply.talk.apologised:
+        _say_opener(reply, reply.the_case, failed=True)
+    elif kind is not None:
+        reply.say("type_settled", blanks={"type": Word(f"type_{kind}")})
     else:
         reply.say("noted")
     go_on(reply)

@@ -1,6 +1,7 @@
 """The person wrote: which road the message takes. The first that fits is taken."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bot.dialogue import harm, lookups, manners, numbers, people, questions, reach, words
 from bot.dialogue.effects import SendCode, VerifyCode
@@ -14,6 +15,7 @@ Road = Callable[[Reply, Said], bool]
 
 def said(reply: Reply, event: Said) -> None:
     """One message, or one burst."""
+    event = _as_meant(event)
     manners.get_to_know(reply, event)
     if reply.talk.speaker == "person":
         if not questions.solved(reply, event) and not _proof(reply, event):
@@ -29,6 +31,24 @@ def said(reply: Reply, event: Said) -> None:
         manners.introduce(reply, event)
         next(road for road in ROADS if road(reply, event))
     people.keep_facts(reply, event)
+
+
+def _as_meant(event: Said) -> Said:
+    """A pressed button is its payload, not the words of its label; a file alone has no words to be understood."""
+    if event.pressed is None and event.text.strip():
+        return event
+    nothing = Said()
+    return replace(
+        event,
+        text="",
+        facts=(),
+        alarms=(),
+        act="provide",
+        type=nothing.type,
+        sure=False,
+        severity=nothing.severity,
+        human_now=False,
+    )
 
 
 def _waits_quietly(reply: Reply, event: Said) -> bool:
@@ -60,7 +80,7 @@ def _proof(reply: Reply, event: Said) -> bool:
         reply.remember(typed=event.text.strip())
         reply.do(VerifyCode(code))
         return True
-    if words.wants_again(event.text) and len(event.text.split()) < 9 and event.type not in ("reclamo", "queja"):
+    if words.wants_again(event.text) and len(event.text.split()) < 9:
         reply.do(SendCode(address))
         reply.say("code_sent", blanks={"email": address})
         return True
@@ -139,8 +159,8 @@ def _filed(reply: Reply, event: Said) -> bool:
 
 def _new(reply: Reply, event: Said) -> bool:
     """No case is open."""
-    if people.starts_case(event):
-        _report(reply, event)
+    if people.starts_case(event) or (event.act == "provide" and words.words_of_content(event.text) >= 4):
+        _report(reply, event)  # rather a case in doubt than a report that gets lost
     elif event.files and not event.text:
         manners.file_only(reply, event)
     elif event.act == "greeting":

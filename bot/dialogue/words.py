@@ -72,8 +72,10 @@ _REACH_ME = re.compile(
     r"|(cambia\w*|switch|change|muda\w*|troca\w*) (a|al|el canal|to|para|o canal)|mejor por|melhor por)\b"
 )
 _RESEND = re.compile(
-    r"\b(reenvi\w+|otro codigo|no (me )?(ha )?lleg\w+|resend|send it again|another code|did ?n.t (get|arrive)"
-    r"|nao chegou|outro codigo)\b"
+    r"\b(reenvi\w+|otro codigo|resend|send it again|another code|outro codigo"
+    r"|no (me )?(ha )?lleg\w+ .*(codigo|correo|mail)|(did ?n.t|never) (get|arrive).*(code|mail)"
+    r"|(codigo|e-?mail|correo|code) .*(no (me )?(ha )?lleg\w+|did ?n.t (get|arrive)|nao chegou)"
+    r"|nao (chegou|recebi) .*codigo)\b"
 )
 _NAME = re.compile(
     r"(?i:\b(?:me llamo|mi nombre es|my name is|meu nome é|me chamo|soy|i'm|i am|sou o|sou a|sou)\s+)"

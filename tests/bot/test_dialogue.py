@@ -251,6 +251,23 @@ def test_telegram_answers_the_question_for_an_address() -> None:
 def test_something_else_than_an_address_is_no_condition() -> None:
     state = talking("contact", reachable=False, contact_asked=True)
     assert said(state, ev.Said(text="no quiero darlo", act="provide", reachable=False)) == ["what_can_i_do"]
+    report = ev.Said(text="cobraron un servicio que nunca pedí", act="provide", reachable=False)
+    assert said(state, report) == ["opener_otro", "receipt", "ask_type"]
+
+
+def test_a_guess_is_not_apologised_for_before_the_type_is_clear() -> None:
+    guess = replace(REPORT, text="necesito el certificado de pagos", sure=False, type_confidence=0.3)
+    assert said(State(), guess)[0] == "opener_otro"
+    after, _ = step(State(), guess)
+    assert said(after, ev.Said(pressed="type:reclamo", text="Quiero que me lo reparen o devuelvan"))[0] == "apology"
+    settled, _ = step(after, ev.Said(pressed="type:reclamo", text="Quiero que me lo reparen o devuelvan"))
+    assert settled.case is not None
+    assert "more" not in settled.case.facts
+
+
+def test_R014_a_file_alone_is_a_file_whatever_the_reader_made_of_nothing() -> None:
+    state = talking("evidence", case=replace(GATHERING, facts={"what": ("roto",), "order": ("1",)}))
+    assert said(state, ev.Said(text="", files=1, act="smalltalk"))[0] == "file_added"
 
 
 def test_a_channel_that_links_itself_is_told() -> None:

@@ -44,6 +44,7 @@ def reports(draw: st.DrawFn) -> ev.Said:
         type=draw(st.sampled_from(TYPES)),
         type_confidence=0.9,
         sure=draw(st.sampled_from([True, True, True, False])),
+        act=draw(st.sampled_from(["report", "report", "report", "human"])),
         severity=draw(st.sampled_from(["low", "medium", "high"])),
         facts=heard,
         files=draw(st.sampled_from([0, 0, 1])),
@@ -89,6 +90,17 @@ desk: st.SearchStrategy[ev.Event] = st.sampled_from(
 mail: st.SearchStrategy[ev.Event] = st.sampled_from(
     [ev.Said(text="482130", act="provide"), ev.Said(text="escríbeme por correo a ana@ejemplo.co", act="provide")]
 )
+
+
+@st.composite
+def crowded(draw: st.DrawFn) -> ev.Said:
+    """A fact comes along with something else."""
+    heard = draw(facts)
+    act, start = draw(st.sampled_from([("thanks", "gracias"), ("status", "estado"), ("human", "una persona"),
+                                       ("smalltalk", "jaja"), ("stop", "baja"), ("greeting", "hola")]))  # fmt: skip
+    return ev.Said(text=_text(start, heard), act=act, facts=heard)
+
+
 digressions: st.SearchStrategy[ev.Event] = st.sampled_from(
     [ev.Said(text="¿hasta qué hora atienden?", type="peticion", sure=True), ev.Said(text="estado", act="status")]
 )
@@ -113,14 +125,15 @@ LOOK_UPS: dict[str, ev.Event] = {
 
 def _next(state: State) -> st.SearchStrategy[ev.Event]:
     """Two times of three what the road has next; else anything."""
-    anything = st.one_of(reports(), replies(), yes_or_no, presses, asides, desk, harms, mail)
+    anything = st.one_of(reports(), replies(), yes_or_no, presses, asides, crowded(), desk, harms, mail)
     if state.talk.speaker == "person":
         at_the_desk = [ev.AgentSpoke(), ev.AgentGaveBack("Pedro"), ev.SolutionAnnounced("Pedro")]
         return st.one_of(st.sampled_from(at_the_desk), replies(), reports(), yes_or_no, mail, anything)
     if state.talk.proving and not state.talk.pending:
         return st.one_of(mail, mail, anything)
     if not state.talk.pending:
-        return st.one_of(reports(), reports(), desk, anything)
+        solved: st.SearchStrategy[ev.Event] = st.just(ev.SolutionAnnounced("Pedro"))
+        return st.one_of(reports(), solved if state.case else reports(), desk, anything)
     expected = EXPECTED.get(state.talk.pending[0], st.one_of(replies(), replies(), digressions))
     return st.one_of(expected, expected, anything)
 
