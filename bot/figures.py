@@ -76,10 +76,10 @@ class Figures:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def period(self, first: date | None = None, last: date | None = None) -> Period:
-        """The wished days, at most a year; fourteen days up to today by default."""
+    def period(self, first: date | None = None, last: date | None = None, days: int = DEFAULT_DAYS) -> Period:
+        """The wished days, at most a year. Without a first day so many `days`; without a last one up to today."""
         last = last or self._parts.today()
-        first = first or last - timedelta(days=DEFAULT_DAYS - 1)
+        first = first or last - timedelta(days=days - 1)
         if first > last:
             first, last = last, first
         return Period(max(first, last - timedelta(days=LONGEST - 1)), last)
@@ -104,12 +104,6 @@ class Figures:
                 waits=await tx.reports.waits(start, end),
                 standing=await tx.reports.standing(start, end, self._parts.today()),
             )
-
-    async def mix(self, period: Period) -> Sequence[ChannelDay]:
-        """Messages and cases by day and account: one query."""
-        start, end = self.bounds(period)
-        async with self._parts.database.transaction() as tx:
-            return await tx.reports.channel_mix(start, end, self._parts.company.timezone)
 
     async def cases(self, which: CasesCounted, before: str | None = None) -> Listing[CountedCase]:
         """The cases that a figure counted, newest first. Two queries."""
