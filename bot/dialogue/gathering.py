@@ -128,7 +128,9 @@ def acknowledge(reply: Reply, absorbed: Absorbed) -> None:
 def summarise(reply: Reply) -> None:
     """Show what was understood and ask whether it is right."""
     facts = reply.the_case.facts
-    items = tuple((f"label_{slot}", _short(slot, "; ".join(facts[slot]))) for slot in SHOWN if facts.get(slot))
+    told = " ".join((*facts.get("what", ()), *facts.get("solution", ())))
+    shown = {slot: tuple(one for one in facts.get(slot, ()) if slot != "wish" or one not in told) for slot in SHOWN}
+    items = tuple((f"label_{slot}", _short(slot, "; ".join(said))) for slot, said in shown.items() if said)
     reply.say("summary", *CONFIRM, blanks={"items": Bullets(items)})
     reply.update(stage="confirming")
     reply.await_answer("confirm")

@@ -317,6 +317,17 @@ def test_a_greeting_within_the_summary_shows_it_again() -> None:
     assert said(state, ev.Said(text="hola", act="greeting")) == ["greeting_back", "summary"]
 
 
+def test_a_summary_says_nothing_twice_and_cuts_long_words_short() -> None:
+    facts = {"what": ("uno " * 40,), "solution": ("que me lo cambien ya",), "wish": ("me lo cambien", "un descuento")}
+    case = replace(GATHERING, facts=facts, asked=("order", "evidence", "when_where", "solution"))
+    _, effects = step(talking(case=case), ev.Said(text="ya les dije todo", act="provide"))
+    summary = next(one for one in effects if isinstance(one, fx.Say) and one.line == "summary")
+    items = summary.blanks["items"]
+    assert isinstance(items, fx.Bullets)
+    assert dict(items.items)["label_wish"] == "un descuento"
+    assert dict(items.items)["label_what"].endswith("…")
+
+
 def test_not_knowing_in_many_words_keeps_the_words() -> None:
     event = ev.Said(text="no tengo la factura del señor del almacén", act="provide")
     after, _ = step(talking("order", case=replace(GATHERING, facts={"what": ("roto",)})), event)

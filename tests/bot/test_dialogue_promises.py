@@ -134,7 +134,7 @@ def _next(state: State) -> st.SearchStrategy[ev.Event]:
     if not state.talk.pending:
         solved: st.SearchStrategy[ev.Event] = st.just(ev.SolutionAnnounced("Pedro"))
         return st.one_of(reports(), solved if state.case else reports(), desk, anything)
-    expected = EXPECTED.get(state.talk.pending[0], st.one_of(replies(), replies(), digressions))
+    expected = EXPECTED.get(state.talk.pending[0], st.one_of(replies(), digressions))
     return st.one_of(expected, expected, anything)
 
 
