@@ -122,7 +122,7 @@ class Email:
     async def listen(self, since: Cursor | None) -> AsyncIterator[Arrival]:
         """Yield what arrives in the mailbox, each mail once; a mail is never marked or moved.
 
-        The first thing after a first start is the place itself, so that nothing is lost before the first mail.
+        When no mail waits at a first start, the place itself comes first, so that nothing is lost before a first mail.
         """
         imap = await self._connect()
         try:
@@ -131,7 +131,7 @@ class Email:
                 imap, self.settings.imap.mailbox, known, self.settings.since or "installation", self._now()
             )
             place, waiting, oldest = start.place, start.waiting, start.oldest
-            if place != known:
+            if place != known and not waiting:
                 yield Ignored(why="email: the place in the mailbox", cursor=place.cursor())
             while True:
                 for uid in waiting:
