@@ -14,8 +14,9 @@ from storage.transaction import Transaction
 logger = logging.getLogger(__name__)
 
 ROUNDS = 20  # rows that one wake-up sends before it lets others work
+SEEN = 200  # waiting rows that are looked at: what is held back at one address must not hide the others
 PROVIDER_TIMEOUT = timedelta(seconds=30)
-LOST_AFTER = PROVIDER_TIMEOUT + timedelta(seconds=10)  # `sending` for longer: whoever sent it is dead
+GRACE = timedelta(seconds=10)  # `sending` for so much longer than a provider may take: whoever sent it is dead
 BACK_OFF = tuple(timedelta(seconds=s) for s in (2, 10, 30, 120, 600, 1800))
 GIVE_UP_AFTER = timedelta(hours=48)
 
@@ -23,18 +24,19 @@ GIVE_UP_AFTER = timedelta(hours=48)
 class Sending:
     """Handler of the wake-up `send:<conversation>`."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, *, patience: timedelta = PROVIDER_TIMEOUT, grace: timedelta = GRACE) -> None:
         self._parts = parts
+        self._patience = patience
+        self._lost_after = patience + grace
         self._deliveries = Deliveries(parts)
 
     async def run(self, conversation_id: UUID) -> None:
-        """Send what is due, in its order, and leave; a row that must wait holds back those behind it."""
+        """Send what is due, in its order, and leave; a row that must wait holds back those behind it to its address."""
         for _ in range(ROUNDS):
             outbound = await self._take(conversation_id)
             if outbound is None:
                 return
-            if not await self._hand_over(outbound):
-                return
+            await self._hand_over(outbound)
         async with self._parts.database.transaction() as tx:  # more than one run's worth
             conversation = await tx.conversations.get(conversation_id)
             if conversation is not None and await tx.outbox.waiting(conversation_id, limit=1):
@@ -55,25 +57,30 @@ class Sending:
 
     async def _next(self, tx: Transaction, conversation: Conversation) -> Outgoing | None:
         now = self._parts.now()
-        for row in await tx.outbox.waiting(conversation.id):
+        held = set()  # addresses: a mail server that is away holds back no chat
+        for row in await tx.outbox.waiting(conversation.id, limit=SEEN):
+            if _address(row) in held:
+                continue
             if row.state == "sending":
-                if row.sending_at is not None and now - row.sending_at < LOST_AFTER:
-                    return None  # somebody is at it; what is behind it waits
-                if not self._take_up_again(tx, row):
+                if row.sending_at is not None and now - row.sending_at < self._lost_after:
+                    held.add(_address(row))  # somebody is at it; what is behind it waits
+                    continue
+                if not self._take_up_again(tx, conversation, row, "the sender died in the middle"):
                     continue
             elif row.author == "bot" and conversation.speaker != "bot":
                 row.state = "withdrawn"
                 continue
             if row.not_before <= now:
                 return row
-            if row.attempts > 0:
-                return None  # it is being retried: order is kept
+            if row.attempts > 0 or row.kind != "ack":
+                held.add(_address(row))  # retried, or an agent may still take it back: order is kept
         return None
 
-    def _take_up_again(self, tx: Transaction, row: Outgoing) -> bool:
-        """Whoever sent this died in the middle: it may have arrived. What matters is sent again, a survey never."""
-        tx.outbox.learn(row, "uncertain", self._parts.now(), reason="the sender died in the middle")
-        if row.kind == "survey" or not self._parts.features(row.account).repeat_uncertain:
+    def _take_up_again(self, tx: Transaction, conversation: Conversation, row: Outgoing, why: str) -> bool:
+        """It may have arrived. What matters is sent again, a survey never, nor the bot's words once a person speaks."""
+        tx.outbox.learn(row, "uncertain", self._parts.now(), reason=why)
+        silenced = row.author == "bot" and conversation.speaker != "bot"
+        if silenced or row.kind == "survey" or not self._parts.features(row.account).repeat_uncertain:
             return False
         row.state = "queued"
         return True
@@ -110,49 +117,57 @@ class Sending:
         line = "subject_code" if row.kind == "code" else "subject_case" if row.code else "subject_plain"
         return self._parts.catalogue.render(line, row.language, self._parts.treatment(), blanks)
 
-    async def _hand_over(self, outbound: Outbound) -> bool:
-        """False: the provider is away, and what is behind this row waits too."""
+    async def _hand_over(self, outbound: Outbound) -> None:
         channel = self._parts.channels.get(outbound.to.account)
+        if channel is None:
+            reason = f"the account {outbound.to.account} is no longer in config.yaml"
+            return await self._settle(outbound, failed=reason, permanent=False)
         try:
-            if channel is None:
-                raise Undeliverable(f"the account {outbound.to.account} is no longer in config.yaml")
-            async with asyncio.timeout(PROVIDER_TIMEOUT.total_seconds()):
+            async with asyncio.timeout(self._patience.total_seconds()):
                 provider_id = await channel.send(outbound)
         except Undeliverable as fault:
             logger.warning("sending: %s will not arrive: %s", outbound.key, type(fault).__name__)
             await self._settle(outbound, failed=str(fault) or "refused")
-            return True
-        except TimeoutError:
-            await self._retry(outbound, Unavailable("no answer from the provider in time"))
-            return False
         except Unavailable as fault:
             await self._retry(outbound, fault)
-            return False
-        await self._settle(outbound, provider_id=provider_id)
-        return True
+        except TimeoutError:
+            await self._retry(outbound, Unavailable("no answer from the provider in time"), may_have_arrived=True)
+        except Exception as error:  # a defect in a channel must not send the same row for ever without a pause
+            logger.exception("sending: %s: the channel broke", outbound.key)
+            await self._retry(
+                outbound, Unavailable(f"the channel broke: {type(error).__name__}"), may_have_arrived=True
+            )
+        else:
+            await self._settle(outbound, provider_id=provider_id)
 
-    async def _settle(self, outbound: Outbound, *, provider_id: str | None = None, failed: str | None = None) -> None:
+    async def _settle(
+        self, outbound: Outbound, *, provider_id: str | None = None, failed: str | None = None, permanent: bool = True
+    ) -> None:
         async with self._parts.database.transaction() as tx:
             # an answer of the provider only moves this row; another way for it needs the conversation as well
             row = await (self._locked_row(tx, outbound) if failed else tx.outbox.get(UUID(outbound.key), lock=True))
             if row is None:
                 return
             if failed is not None:
-                await self._deliveries.failed(tx, row, failed, permanent=True)
+                await self._deliveries.failed(tx, row, failed, permanent=permanent)
             else:
                 row.provider_id = provider_id
                 tx.outbox.learn(row, "sent", self._parts.now())
             await tx.ring(f"conversation:{row.conversation_id}")
             await tx.ring("desk")
 
-    async def _retry(self, outbound: Outbound, fault: Unavailable) -> None:
+    async def _retry(self, outbound: Outbound, fault: Unavailable, *, may_have_arrived: bool = False) -> None:
         async with self._parts.database.transaction() as tx:
             row = await self._locked_row(tx, outbound)
             if row is None or row.state != "sending":
                 return
             if self._parts.now() - row.created_at > GIVE_UP_AFTER:
-                await self._deliveries.failed(tx, row, str(fault), permanent=True)
+                await self._deliveries.failed(tx, row, str(fault), permanent=False)
                 return
+            if may_have_arrived:
+                conversation = await tx.conversations.locked(row.conversation_id)
+                if conversation is None or not self._take_up_again(tx, conversation, row, str(fault)):
+                    return
             wait = fault.retry_after or BACK_OFF[min(row.attempts - 1, len(BACK_OFF) - 1)]
             jitter = timedelta(milliseconds=self._parts.choose(max(int(wait.total_seconds() * 200), 1)))
             row.state, row.reason = "queued", str(fault)[:500]
