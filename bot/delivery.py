@@ -2,12 +2,12 @@
 
 import logging
 from datetime import timedelta
-from typing import Any
 
 from bot.parts import Parts
-from bot.reach import best_way
-from channels.channel import DeliveryReport
-from storage.tables import Conversation, Outgoing
+from bot.reach import Way, best_way, usable
+from bot.writing import write
+from channels.channel import Address, Button, DeliveryReport
+from storage.tables import Case, Conversation, Outgoing
 from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,6 @@ class Deliveries:
         """The same words to the next proved address; without one, the agents' list."""
         conversation = await tx.conversations.locked(row.conversation_id)
         assert conversation is not None
-        row.fallback_at = self._parts.now()
         case = await tx.cases.get(row.case_id, lock=True) if row.case_id else None
         contact = await tx.people.contact(row.account, row.address)
         tried = frozenset({contact.id}) if contact else frozenset()
@@ -67,23 +66,31 @@ class Deliveries:
         if way is None:
             self._tell_agents(conversation)
             return None
-        values: dict[str, Any] = {"fallback_of": row.id, "code": row.code, "case_id": row.case_id}
-        copy = tx.outbox.queue(
+        row.fallback_at = self._parts.now()
+        return await self._copy(tx, row, way, case)
+
+    async def _copy(self, tx: Transaction, row: Outgoing, way: Way, case: Case | None) -> Outgoing:
+        """The same words, fitted to what the other channel can show, with the same files."""
+        numbered = len(row.buttons) > self._parts.features(row.account).buttons  # the choices stand in the text
+        copies = await write(
+            self._parts,
+            tx,
             way.conversation,
-            account=way.contact.account,
-            address=way.contact.address,
+            Address(way.contact.account, way.contact.address),
             author=row.author,
             kind=row.kind,
             text=row.text,
-            buttons=row.buttons,
+            buttons=[] if numbered else [Button(one["label"], one["payload"]) for one in row.buttons],
             lines=row.lines,
+            case=case,
             language=row.language,
-            **values,
+            fallback_of=row.id,
         )
-        await tx.flush()
-        await tx.wake("send", way.conversation.id, lane=way.conversation.account)
-        await tx.ring(f"conversation:{way.conversation.id}")
-        return copy
+        for file in await tx.outbox.files([row.id]):
+            tx.messages.attach(
+                outgoing_id=copies[-1].id, name=file.name, sha256=file.sha256, type=file.type, size=file.size
+            )
+        return copies[0]
 
     def _tell_agents(self, conversation: Conversation) -> None:
         if conversation.flagged_at is None:
@@ -92,19 +99,26 @@ class Deliveries:
     async def unread(self, account: str, after: timedelta) -> int:
         """News that a web page was handed and that nobody has seen: they take another way. Returns how many."""
         now = self._parts.now()
-        count = 0
         async with self._parts.database.transaction() as tx:
-            for row in await tx.outbox.unread_since(account, now - after, now - timedelta(days=3)):
-                row.fallback_at = now  # looked at once, whatever comes of it
-                if row.kind in MATTERS and row.case_id is not None and await self._other_way(tx, row, account):
-                    await self.fall_back(tx, row, "nobody was there to read it")
-                    count += 1
-        return count
+            found = await tx.outbox.unread_since(account, now - after, now - timedelta(days=3))
+        return sum([await self._pass_on(row) for row in found])
 
-    async def _other_way(self, tx: Transaction, row: Outgoing, account: str) -> bool:
+    async def _pass_on(self, seen: Outgoing) -> bool:
+        """One of them, with the conversation locked before the row, as everywhere."""
+        async with self._parts.database.transaction() as tx:
+            await tx.conversations.locked(seen.conversation_id)
+            row = await tx.outbox.get(seen.id, lock=True)
+            if row is None or row.state != "sent" or row.fallback_at is not None:
+                return False
+            row.fallback_at = self._parts.now()  # looked at once, whatever comes of it
+            if row.kind not in MATTERS or row.case_id is None or not await self._other_way(tx, row):
+                return False
+            return await self.fall_back(tx, row, "nobody was there to read it") is not None
+
+    async def _other_way(self, tx: Transaction, row: Outgoing) -> bool:
         """A web page that was closed is no failure as long as there is nowhere else to write."""
         case = await tx.cases.get(row.case_id) if row.case_id else None
         if case is None:
             return False
         contacts = await tx.people.contacts(case.person_id)
-        return any(one.account != account and one.verified_at and not one.blocked_at for one in contacts)
+        return any(one.account != row.account and usable(self._parts, one) for one in contacts)

@@ -112,13 +112,8 @@ class Outbox:
         return True
 
     async def by_provider_id(self, account: str, provider_id: str) -> Outgoing | None:
-        """The row that the provider calls by this id, locked."""
-        query = (
-            select(Outgoing)
-            .where(Outgoing.account == account, Outgoing.provider_id == provider_id)
-            .with_for_update(key_share=True)
-            .execution_options(populate_existing=True)
-        )
+        """The row that the provider calls by this id; lock its conversation, then the row, in this order."""
+        query = select(Outgoing).where(Outgoing.account == account, Outgoing.provider_id == provider_id)
         return (await self._scope.session.exec(query)).first()
 
     async def by_provider_ids(self, account: str, provider_ids: Sequence[str]) -> Outgoing | None:
