@@ -10,7 +10,7 @@ from bot import states
 from bot.casework import SEVERITIES, Casework
 from bot.dialogue import events as ev
 from bot.parts import Parts
-from bot.reach import best_way
+from bot.reach import best_way, usable
 from bot.refusals import AlreadyTaken, Empty, NoSuchConversation, NotPossible, NotTaken, TooBig, TooLateToUndo
 from bot.talking import Talking, case_facts
 from bot.views import Me
@@ -185,6 +185,7 @@ class Desk:
             if contact is not None:
                 contact.blocked_at = None
             row.state, row.reason, row.not_before, row.attempts = "queued", None, self._parts.now(), 0
+            row.provider_id = None  # a late word about the attempt that failed says nothing of this one
             row.author = self._mark if row.author == "bot" else row.author  # the bot may be silent here by now
             await tx.wake("send", conversation.id, lane=conversation.account)
             await tx.ring(f"conversation:{conversation.id}")
@@ -246,6 +247,8 @@ class Desk:
         talking = await Talking.begin(self._parts, held.tx, conversation, actor=self._mark)
         talking.state = replace(talking.state, case=replace(case_facts(case), status=was))
         await talking.feed(event)
+        if not usable(self._parts, talking.contact, at_home=True):
+            talking.said.clear()  # they blocked us or want nothing more: the people on the list call them
         await talking.finish(author=self._notice, news=True)
 
     async def classify(self, conversation_id: UUID, type: str) -> None:

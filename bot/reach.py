@@ -16,12 +16,12 @@ class Way:
     conversation: Conversation
 
 
-def usable(parts: Parts, contact: ContactPoint) -> bool:
-    """Proved, not blocked, not opted out, on a channel that we still have.
+def usable(parts: Parts, contact: ContactPoint, *, at_home: bool = False) -> bool:
+    """Proved (or where the case is talked of), not blocked, not opted out, on a channel that we still have.
 
     A channel that cannot write first has contact points only of people who wrote."""
     return (
-        contact.verified_at is not None
+        (contact.verified_at is not None or at_home)
         and contact.blocked_at is None
         and contact.opted_out_at is None
         and contact.account in parts.channels
@@ -37,10 +37,10 @@ async def best_way(
     """
     person = await tx.people.get(case.person_id)
     contacts = {one.id: one for one in await tx.people.contacts(case.person_id) if one.id not in without}
-    order = [person.preferred_contact_id, home.contact_point_id if home else None, *contacts]
-    for contact_id in order:
+    at_home = home.contact_point_id if home else None
+    for contact_id in (person.preferred_contact_id, at_home, *contacts):
         contact = contacts.get(contact_id) if contact_id else None
-        if contact is not None and usable(parts, contact):
+        if contact is not None and usable(parts, contact, at_home=contact_id == at_home):
             return Way(contact, await conversation_for(tx, contact, case, home))
     return None
 
