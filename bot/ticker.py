@@ -22,8 +22,17 @@ UNREAD_EVERY = timedelta(seconds=5)
 class Ticker:
     """Runs in every worker; each due thing is taken by one of them (SKIP LOCKED)."""
 
-    def __init__(self, parts: Parts, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        sweep_every: timedelta = SWEEP_EVERY,
+        forgotten_after: timedelta = FORGOTTEN_AFTER,
+    ) -> None:
         self._parts = parts
+        self._sweep_every = sweep_every
+        self._forgotten_after = forgotten_after
         self._sleep = sleep
         self._deliveries = Deliveries(parts)
         self._swept = self._looked = parts.now() - timedelta(days=1)
@@ -40,37 +49,43 @@ class Ticker:
             for conversation_id in await tx.conversations.burst_is_over():
                 await tx.wake("turn", conversation_id)
             await self._wake_sends(tx, await tx.outbox.due(HELD_WINDOW))
-            for timer in await tx.timers.due():
-                await self._fire(tx, timer.conversation_id, timer.key, timer.kind, timer.data)
+        while await self._fire_one():
+            pass
         now = self._parts.now()
-        if now - self._swept >= SWEEP_EVERY:
+        if now - self._swept >= self._sweep_every:
             self._swept = now
             await self.sweep()
         if now - self._looked >= UNREAD_EVERY:
             self._looked = now
             await self._unread()
 
-    async def _fire(self, tx: Transaction, conversation_id: UUID, key: str, kind: str, data: dict[str, object]) -> None:
-        """A due timer becomes an internal inbound row, and goes the same way as everything else."""
-        conversation = await tx.conversations.locked(conversation_id)
-        if conversation is None:
-            return
-        await tx.messages.receive(
-            conversation,
-            provider_key=f"{key}:{self._parts.now().isoformat()}",
-            account="internal",
-            kind="internal",
-            event={"kind": kind, **data},
-        )
-        await tx.wake("turn", conversation_id)
+    async def _fire_one(self) -> bool:
+        """A due timer becomes an internal inbound row, and goes the same way as everything else.
+
+        Each in its own transaction: whoever holds one conversation must not wait for the next.
+        """
+        async with self._parts.database.transaction() as tx:
+            for timer in await tx.timers.due(limit=1):
+                conversation = await tx.conversations.locked(timer.conversation_id)
+                if conversation is not None:
+                    await tx.messages.receive(
+                        conversation,
+                        provider_key=f"{timer.key}:{timer.due_at.isoformat()}",
+                        account="internal",
+                        kind="internal",
+                        event={"kind": timer.kind, **timer.data},
+                    )
+                    await tx.wake("turn", timer.conversation_id)
+                return True
+        return False
 
     async def sweep(self) -> None:
         """Wake what should have been done long ago; a wake-up too many changes nothing."""
         async with self._parts.database.transaction() as tx:
-            turns = await tx.messages.forgotten(FORGOTTEN_AFTER)
+            turns = await tx.messages.forgotten(self._forgotten_after)
             for conversation_id in turns:
                 await tx.wake("turn", conversation_id)
-            sends = await tx.outbox.forgotten(FORGOTTEN_AFTER)
+            sends = await tx.outbox.forgotten(self._forgotten_after)
             await self._wake_sends(tx, sends)
         if turns or sends:
             logger.info("ticker: woke %d turns and %d sends that were late", len(turns), len(sends))
