@@ -51,7 +51,7 @@ class Alerts:
             self._parts,
             "alert_mail.urgent" if conversation.urgent else "alert_mail",
             language,
-            {"code": case.code if case else "–", "reason": conversation.flag_reason or "", "link": page},
+            {"code": case.code if case else "–", "reason": self._reason(conversation, language), "link": page},
         )
         for to in self._parts.company.alert_to:
             await write(
@@ -65,3 +65,8 @@ class Alerts:
                 lines=["alert_mail"],
                 language=language,
             )
+
+    def _reason(self, conversation: Conversation, language: str) -> str:
+        line = f"reason_{conversation.flag_reason}"
+        known = line in self._parts.catalogue.names(language)
+        return say(self._parts, line, language) if known else conversation.flag_reason or ""

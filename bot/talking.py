@@ -119,6 +119,8 @@ class Talking:
     async def flag(self, reason: str, *, urgent: bool) -> None:
         """Put the conversation on the agents' list; an urgent reason is never replaced by a lesser one."""
         now = self.parts.now()
+        if self.conversation.flagged_at is None or (urgent and not self.conversation.urgent):
+            self.conversation.alerted_at = None  # news: people are told at once, whenever they were told last
         if self.conversation.flagged_at is None or urgent:
             self.conversation.flag_reason = reason
         self.conversation.flagged_at = self.conversation.flagged_at or now
