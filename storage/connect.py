@@ -14,11 +14,15 @@ _NOTICE_A_DEAD_PEER = {
 }
 
 
-def conninfo(url: str, name: str) -> str:
-    """The address as PostgreSQL's own library reads it; `name` is what the server's administrator sees."""
+def conninfo(url: str, name: str, *, durable: bool = True) -> str:
+    """The address as PostgreSQL's own library reads it; `name` is what the server's administrator sees.
+
+    Not `durable`: commits do not wait for the disk, and the last of them may be lost when the server's power fails.
+    """
     scheme, separator, rest = url.partition("://")
     bare = scheme.partition("+")[0] + separator + rest  # without the name of a driver
-    return make_conninfo(bare, application_name=f"acuse {name}"[:63], **_NOTICE_A_DEAD_PEER)
+    quick: dict[str, str] = {} if durable else {"options": "-c synchronous_commit=off"}
+    return make_conninfo(bare, application_name=f"acuse {name}"[:63], **_NOTICE_A_DEAD_PEER, **quick)
 
 
 async def connect(url: str, name: str) -> AsyncConnection[TupleRow]:

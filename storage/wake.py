@@ -136,7 +136,8 @@ class Worker:
 
     def _pool(self) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
         return AsyncConnectionPool(
-            conninfo(self._url, "worker"),
+            # what the engine itself writes is only that a wake-up began or ended: losing that costs time
+            conninfo(self._url, "worker", durable=False),
             min_size=1,
             max_size=8,
             timeout=30,
