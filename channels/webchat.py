@@ -46,7 +46,13 @@ class WebChat:
     def __init__(self, name: str, settings: Settings, *, now: Callable[[], datetime]) -> None:
         self.name = name
         self.settings = settings
-        self.features = Features(buttons=8, text_limit=_TEXT_LIMIT, burst=timedelta(seconds=3), receipts=True)
+        self.features = Features(
+            buttons=8,
+            text_limit=_TEXT_LIMIT,
+            burst=timedelta(seconds=3),
+            receipts=True,
+            unread_after=timedelta(seconds=settings.unread_fallback_seconds),
+        )
         self._now = now
 
     async def send(self, message: Outbound) -> str:
