@@ -35,3 +35,10 @@ async def contact(world: World, account: str, address: str) -> ContactPoint:
         found = await tx.people.contact(account, address)
     assert found is not None
     return found
+
+
+async def send_all(world: World) -> None:
+    """Send everywhere what may leave, and what that brought about."""
+    for _ in range(2):
+        for one in await world.conversations():
+            await world.sending.run(one.id)
