@@ -58,8 +58,10 @@ async def machine(
     """Put the parts together, and give everything back at the end."""
     random = SystemRandom()
     database = Database(url, now=now, ids=uuid7_source(now, random.randbytes))
+    secret = secret_of(data)
     channels: dict[str, Channel] = {
-        name: CHANNELS[kind].channel(name, settings, now=now) for name, (kind, settings) in config.accounts.items()
+        name: CHANNELS[kind].open(name, settings, now=now, secret=secret)
+        for name, (kind, settings) in config.accounts.items()
     }
     kinds = {name: kind for name, (kind, _) in config.accounts.items()}
     if extra:
@@ -76,7 +78,7 @@ async def machine(
         understander=reader,
         now=now,
         choose=random.randrange,
-        secret=secret_of(data),
+        secret=secret,
     )
     languages = config.company.languages
     intake = Intake(parts, lambda text, sticky: detect(text, sticky, languages[0]).language)

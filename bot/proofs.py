@@ -1,5 +1,6 @@
 """Prove who somebody is: status by code, one-time codes by e-mail, single-use links for Telegram (R012, L-2, P7)."""
 
+import asyncio
 import hashlib
 import hmac
 from datetime import timedelta
@@ -10,7 +11,7 @@ from bot.codes import readings
 from bot.dialogue import events as ev
 from bot.parts import Parts
 from bot.writing import say, write
-from channels.channel import Address
+from channels.channel import Address, Unavailable
 from storage.tables import Case, ContactPoint, Conversation, Person, Verification
 from storage.transaction import Transaction
 
@@ -24,8 +25,8 @@ SYMBOLS = "ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz23456789"
 class Linkable(Protocol):
     """A channel that a link can lead to."""
 
-    def deep_link(self, payload: str) -> str | None:
-        """The address that opens our chat there with this payload; None while its own name is not known."""
+    async def deep_link(self, payload: str) -> str:
+        """The address that opens our chat there with this payload. Raises Unavailable while its name is not known."""
 
 
 class Proofs:
@@ -109,8 +110,12 @@ class Proofs:
         if account is None or not isinstance(channel, Linkable):
             return None
         payload = "".join(SYMBOLS[self._parts.choose(len(SYMBOLS))] for _ in range(LINK_LENGTH))
-        link = channel.deep_link(payload)
-        if link is not None:
+        try:
+            async with asyncio.timeout(5):  # the name is known after the first time: no network then
+                link = await channel.deep_link(payload)
+        except (Unavailable, TimeoutError):
+            return None
+        if link:
             self._tx.verifications.start(
                 lasts=LINK_LASTS,
                 person_id=person.id,

@@ -146,6 +146,10 @@ class Talking:
         self.conversation.state = dump(self.state.talk)
         if self.case is not None and self.state.case is not None:
             Casework.keep_facts(self.case, self.state.case)
+        if self.link is None:  # Telegram did not say who we are: a link is not promised
+            there = {"channel": fx.Word("channel_telegram")}
+            instead = fx.Say(line="channel_unavailable", blanks=there)
+            self.said = [instead if one.line == "telegram_link" else one for one in self.said]
         author = self._speak_as(author)
         if not self.said:
             if self.case is not None:

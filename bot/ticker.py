@@ -96,6 +96,6 @@ class Ticker:
 
     async def _unread(self) -> None:
         for account, channel in self._parts.channels.items():
-            after = getattr(channel, "unread_fallback", None)
-            if isinstance(after, timedelta):
+            after = channel.features.unread_after
+            if after is not None:
                 await self._deliveries.unread(account, after)

@@ -64,6 +64,7 @@ class Features:
     late_ack: timedelta | None = None  # the Ack leaves only if no Answer has left by then; None: at once
     receipts: bool = False  # the provider tells when a message was delivered
     repeat_uncertain: bool = True  # after a crash in mid-send: send receipts and answers again
+    unread_after: timedelta | None = None  # what nobody has seen for so long takes another way; None: cannot be known
     verified: bool = True  # the provider vouches for the sender's address (an e-mail's From does not)
 
 
