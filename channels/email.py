@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -119,7 +119,7 @@ class Email:
         self._username = settings.address if settings.username is None else settings.username
         self._smtp: Smtp | None = None
 
-    async def listen(self, since: Cursor | None) -> AsyncIterator[Arrival]:
+    async def listen(self, since: Cursor | None) -> AsyncGenerator[Arrival, None]:
         """Yield what arrives in the mailbox, each mail once; a mail is never marked or moved.
 
         When no mail waits at a first start, the place itself comes first, so that nothing is lost before a first mail.

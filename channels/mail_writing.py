@@ -50,7 +50,6 @@ def write_mail(
     own_id = marks.message_id(message.key)
     mail["Message-ID"] = own_id
     mail[OWN_HEADER] = own_id
-    mail["Content-Language"] = message.language if re.fullmatch(r"[A-Za-z-]{2,12}", message.language) else "es"
     if message.code and reply_tag and (answer := marks.reply_address(message.code)):
         mail["Reply-To"] = answer
     if message.automatic:
@@ -58,7 +57,9 @@ def write_mail(
         mail["X-Auto-Response-Suppress"] = "All"
     _thread(mail, message.replies_to)
     mail.set_content(message.text)
-    mail.add_alternative(to_html(message.text, subject, message.language), subtype="html")
+    language = message.language if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", message.language) else "es"
+    mail.add_alternative(to_html(message.text, subject, language), subtype="html")
+    mail["Content-Language"] = language
     for file, content in zip(message.files, contents, strict=True):
         kind, _, subtype = file.type.partition("/")
         plain = re.fullmatch(r"[\w.+-]+/[\w.+-]+", file.type) and kind not in ("message", "multipart")

@@ -36,6 +36,7 @@ from channels.telegram import Settings as TelegramSettings
 from channels.telegram import Telegram
 from channels.webchat import Settings as WebChatSettings
 from channels.webchat import WebChat
+from tests.channels.mail_standin import AtMail
 
 
 def now() -> datetime:
@@ -162,6 +163,7 @@ SPOKEN: dict[str, Callable[[], StandIn]] = {
     "memory": InMemory,
     "webchat": OnTheWeb,
     "telegram": AtTelegram,
+    "email": AtMail,
 }
 TROUBLES = pytest.mark.parametrize("kind", [Undeliverable, Unavailable])
 
@@ -171,6 +173,8 @@ async def provider(request: pytest.FixtureRequest) -> AsyncIterator[StandIn]:
     stand_in = SPOKEN[request.param]()
     yield stand_in
     await stand_in.channel.close()
+    if isinstance(stand_in, AtMail):
+        await stand_in.close()  # its servers listen on real ports
 
 
 def outbound(provider: StandIn, text: str = "Recibimos su mensaje.", *, key: str = "k1", **fields: Any) -> Outbound:

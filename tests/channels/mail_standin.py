@@ -1,0 +1,205 @@
+"""Small IMAP and SMTP servers that do what they are told, also the wrong thing, and notice ill-mannered clients."""
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import default
+from typing import Any
+
+from channels.channel import ChannelError, Unavailable, Undeliverable
+from channels.email import Email, Settings
+
+Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class _Server:
+    """Listens at once; serves as soon as the event loop runs."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._starting = asyncio.ensure_future(asyncio.start_server(self._serve, sock=self._socket))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await self.talk(reader, writer)
+        self._writers.discard(writer)
+        writer.close()
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """Break every connection without a word."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def close(self) -> None:
+        server = await self._starting
+        server.close()
+        self.cut()
+
+
+class ImapStandIn(_Server):
+    """One mailbox. `mails` may grow at any time; `gone` are numbers that another client removed."""
+
+    def __init__(self, *, capabilities: str = "IMAP4rev1 IDLE", idle: str = "good") -> None:
+        super().__init__()
+        self.capabilities = capabilities
+        self.idle = idle  # good | bye | silent
+        self.mails: list[bytes] = []
+        self.gone: set[int] = set()
+        self.silent: set[str] = set()  # commands that are never answered
+        self.commands: list[str] = []
+        self.faults: list[str] = []
+        self.asked_from = 1  # the lowest number that the last search wanted
+        self.idling = 0
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK ready\r\n")
+        while line := (await reader.readline()).decode().strip():
+            tag, _, command = line.partition(" ")
+            self.commands.append(command)
+            with suppress(TimeoutError):
+                early = await asyncio.wait_for(reader.readline(), 0.005)
+                self.faults += [f"{early!r} before {command!r} was answered"] if early else []
+            name = command.split()[1 if command.startswith("UID") else 0].upper()
+            if name in self.silent:
+                continue
+            if name == "IDLE":
+                await self._idle(tag, reader, writer)
+            else:
+                writer.write(b"".join(self._answer(name, command)) + f"{tag} OK {name} completed (0.001)\r\n".encode())
+
+    def _answer(self, name: str, command: str) -> list[bytes]:
+        if name == "CAPABILITY":
+            return [f"* CAPABILITY {self.capabilities}\r\n".encode()]
+        if name == "SELECT":
+            count = len(self.mails)
+            return [f"* {count} EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\n* OK [UIDNEXT {count + 1}] ok\r\n".encode()]
+        if name == "SEARCH":
+            return [self._search(command)]
+        if name == "FETCH":
+            return self._fetch(int(command.split()[2]))
+        return [b"* BYE\r\n"] if name == "LOGOUT" else []
+
+    def _search(self, command: str) -> bytes:
+        match = re.search(r"UID (\d+):\*", command.partition("SEARCH")[2])
+        self.asked_from = int(match[1]) if match else 1
+        there = list(range(1, len(self.mails) + 1))
+        found = [uid for uid in there if uid >= self.asked_from] or there[-1:]  # n:* always names the last
+        return b"* SEARCH " + " ".join(map(str, found)).encode() + b"\r\n"
+
+    def _fetch(self, uid: int) -> list[bytes]:
+        if uid in self.gone:
+            return []
+        raw = self.mails[uid - 1]
+        head = f'* {uid} FETCH (UID {uid} RFC822.SIZE {len(raw)} INTERNALDATE "02-Mar-2026 09:30:00 -0500" '
+        return [
+            head.encode(),
+            f"BODY[]<0> {{{len(raw)}}}\r\n".encode(),
+            raw,
+            b")\r\n",
+            b"* 1 FETCH (FLAGS (\\Seen))\r\n",
+        ]
+
+    async def _idle(self, tag: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.idle == "silent":
+            return
+        if self.idle == "bye":
+            writer.write(b"* BYE going down\r\n")
+            await writer.drain()
+            writer.close()
+            return
+        writer.write(b"+ idling\r\n")
+        self.idling += 1
+        known, done = len(self.mails), asyncio.ensure_future(reader.readline())
+        while not done.done():
+            await asyncio.wait({done}, timeout=0.01)
+            if len(self.mails) > known:
+                known = len(self.mails)
+                writer.write(f"* {known} EXISTS\r\n".encode())
+        self.idling -= 1
+        if (said := done.result().strip()) != b"DONE":
+            self.faults += [f"{said!r} in IDLE"] if said else []
+            return
+        writer.write(f"{tag} OK done\r\n".encode())
+
+
+class SmtpStandIn(_Server):
+    """Takes mail into `taken`. `says` holds answers for once, by verb: `{"RCPT": ["550 5.1.1 nobody"]}`."""
+
+    def __init__(self, *, auth: bool = True) -> None:
+        super().__init__()
+        self.auth = auth
+        self.says: dict[str, list[str]] = {}
+        self.taken: list[bytes] = []
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((self._special("CONNECT") or "220 ready").encode() + b"\r\n")
+        while line := (await reader.readline()).decode().strip():
+            verb = line.split()[0].upper()
+            writer.write((self._special(verb) or self._usual(verb)).encode() + b"\r\n")
+            if verb == "DATA":
+                raw = await reader.readuntil(b"\r\n.\r\n")
+                answer = self._special("END") or "250 2.0.0 kept"
+                self.taken += [raw[:-3]] if answer.startswith("2") else []
+                writer.write(answer.encode() + b"\r\n")
+            if verb == "QUIT":
+                return
+
+    def _usual(self, verb: str) -> str:
+        if verb == "EHLO":
+            return "250-localhost\r\n250-8BITMIME\r\n" + ("250 AUTH PLAIN" if self.auth else "250 SIZE")
+        return {"AUTH": "235 2.7.0 welcome", "DATA": "354 go on", "QUIT": "221 bye"}.get(verb, "250 2.1.0 good")
+
+    def _special(self, verb: str) -> str | None:
+        return self.says[verb].pop(0) if self.says.get(verb) else None
+
+
+class AtMail:
+    """For the contract of all channels: an account of ours between two such servers."""
+
+    person = "ana@test.local"
+
+    def __init__(self, **settings: Any) -> None:
+        self.imap, self.smtp = ImapStandIn(), SmtpStandIn()
+        section = {
+            "address": "intake@test.local",
+            "password": "s3creto",
+            "imap": {"host": "127.0.0.1", "port": self.imap.port, "security": "none"},
+            "smtp": {"host": "127.0.0.1", "port": self.smtp.port, "security": "none"},
+            "since": "all",
+            **settings,
+        }
+        moment = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+        self.channel = Email("email", Settings.model_validate(section), now=lambda: moment, secret=bytes(32))
+
+    async def arrive(self, text: str) -> None:
+        number = len(self.imap.mails) + 1
+        head = f"From: Ana <{self.person}>\r\nMessage-ID: <m{number}@test.local>\r\nSubject: Hola\r\n\r\n"
+        self.imap.mails.append(f"{head}{text}\r\n".encode())
+
+    def confirmed(self) -> int:
+        return self.imap.asked_from - 1
+
+    def trouble(self, kind: type[ChannelError]) -> bool:
+        answer = {Undeliverable: "550 5.1.1 nobody here", Unavailable: "450 4.2.0 come again"}[kind]
+        self.smtp.says.setdefault("RCPT", []).append(answer)
+        return True
+
+    def heard(self) -> str:
+        mails = [message_from_bytes(raw, policy=default) for raw in self.smtp.taken]
+        bodies = [mail.get_body(("plain",)) for mail in mails]
+        return "\n".join(str(body.get_content()) for body in bodies if body is not None)
+
+    async def close(self) -> None:
+        await self.channel.close()
+        await self.imap.close()
+        await self.smtp.close()

@@ -1,0 +1,161 @@
+"""What an outgoing server may answer, and the mail that it is given."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from channels.channel import Address, File, Outbound, Unavailable, Undeliverable
+from channels.mail_marks import Marks
+from channels.mail_writing import to_html, write_mail
+from tests.channels.mail_standin import AtMail
+
+MARKS = Marks("soporte@nube.example", bytes(32))
+NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+async def at_mail() -> AsyncIterator[AtMail]:
+    standin = AtMail()
+    yield standin
+    await standin.close()
+
+
+def outbound(text: str = "Lo recibimos.", *, key: str = "k1", to: str = "ana@test.local", **more: Any) -> Outbound:
+    return Outbound(key=key, to=Address("email", to), text=text, **more)
+
+
+def written(*, contents: tuple[bytes, ...] = (), name: str = "Nube", **more: Any) -> EmailMessage:
+    return write_mail(outbound(**more), contents, sender="soporte@nube.example", name=name, marks=MARKS, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "expected", "remedy"),
+    [
+        ("RCPT", "550 5.1.1 nobody here", Undeliverable, "5.1.1"),
+        ("RCPT", "450 4.2.1 greylisted", Unavailable, "4.2.1"),
+        ("RCPT", "554 5.7.1 Relay access denied", Unavailable, "smtp.username"),
+        ("MAIL", "553 5.7.1 not your address", Unavailable, "own address"),
+        ("MAIL", "451 4.3.0 later", Unavailable, "4.3.0"),
+        ("END", "552 5.3.4 too large", Undeliverable, "5.3.4"),
+        ("END", "451 4.7.1 later", Unavailable, "4.7.1"),
+        ("AUTH", "535 5.7.8 wrong", Unavailable, "app password"),
+        ("CONNECT", "421 too busy", Unavailable, "421"),
+    ],
+)
+async def test_an_answer_is_named_by_its_remedy(
+    at_mail: AtMail, verb: str, answer: str, expected: type[Exception], remedy: str
+) -> None:
+    at_mail.smtp.says[verb] = [answer]
+    with pytest.raises(expected, match=remedy):
+        await at_mail.channel.send(outbound())
+    assert at_mail.smtp.taken == []
+    assert await at_mail.channel.send(outbound())
+
+
+async def test_no_server_is_unavailable(at_mail: AtMail) -> None:
+    await at_mail.smtp.close()
+    with pytest.raises(Unavailable, match="host and port"):
+        await at_mail.channel.send(outbound())
+
+
+async def test_a_server_without_login_is_used_without_one() -> None:
+    open_relay = AtMail()
+    open_relay.smtp.auth = False
+    section = open_relay.channel.settings.model_dump(mode="json")
+    section["password"] = "s3creto"
+    section["smtp"]["username"] = ""
+    anonymous = type(open_relay.channel)(
+        "email", type(open_relay.channel.settings).model_validate(section), now=lambda: NOW, secret=bytes(32)
+    )
+    with pytest.raises(Unavailable):
+        await open_relay.channel.send(outbound())
+    assert await anonymous.send(outbound())
+    await open_relay.close()
+
+
+async def test_neither_password_nor_text_stands_in_an_error(at_mail: AtMail) -> None:
+    at_mail.smtp.says["AUTH"] = ["535 5.7.8 wrong"]
+    with pytest.raises(Unavailable) as caught:
+        await at_mail.channel.send(outbound("secreto del cliente"))
+    assert "s3creto" not in str(caught.value) and "cliente" not in str(caught.value)
+    assert "s3creto" not in repr(at_mail.channel.settings)
+
+
+def test_the_same_message_has_the_same_id_at_every_attempt_and_nobody_can_make_one_up() -> None:
+    assert written(key="a")["Message-ID"] == written(key="a")["Message-ID"] != written(key="b")["Message-ID"]
+    own = MARKS.message_id("a")
+    assert MARKS.is_ours(own) and not Marks("soporte@nube.example", bytes(31) + b"x").is_ours(own)
+    assert not MARKS.is_ours(own.replace("acuse.", "acuse.0", 1)) and not MARKS.is_ours("<a@b.co>")
+
+
+def test_the_reply_address_names_the_case_and_is_signed() -> None:
+    address = written(code="PQR-7K3M9QX")["Reply-To"]
+    assert MARKS.code_of(address.upper()) == "PQR-7K3M9QX"
+    assert MARKS.code_of(address.replace("7k3m9qx", "7k3m9qy")) is None
+    assert MARKS.code_of("soporte@nube.example") is None
+    assert MARKS.reply_address("x\r\nBcc: a@b.co") is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("Re: Mi pedido", "Re: Mi pedido [PQR-7K3M9QX]"),
+        ("Re: Mi pedido [PQR-7K3M9QX]", "Re: Mi pedido [PQR-7K3M9QX]"),
+        (None, "[PQR-7K3M9QX]"),
+    ],
+)
+def test_the_token_stands_in_the_subject_once(subject: str | None, expected: str) -> None:
+    assert written(subject=subject, code="PQR-7K3M9QX")["Subject"] == expected
+
+
+def test_automatic_mail_says_so_and_a_persons_does_not() -> None:
+    machine, person = written(automatic="auto-replied"), written(automatic=None)
+    assert (machine["Auto-Submitted"], machine["X-Auto-Response-Suppress"]) == ("auto-replied", "All")
+    assert person["Auto-Submitted"] is None and person["X-Auto-Response-Suppress"] is None
+    assert machine["List-Unsubscribe"] is None and machine["Date"].datetime == NOW
+
+
+def test_a_long_thread_keeps_the_first_and_the_last_twenty() -> None:
+    ids = tuple(f"<m{number}@test.local>" for number in range(40))
+    mail = written(replies_to=(*ids, "not an id", "<x y@z>\r\nBcc: a@b.co"))
+    assert mail["In-Reply-To"] == ids[-1]
+    assert mail["References"].split() == [ids[0], *ids[-20:]]
+
+
+def test_a_header_cannot_be_smuggled_in() -> None:
+    mail = written(
+        subject="Hola\r\nBcc: eva@example.com\n\nX: y", name='Nube"\r\nBcc: eva@example.com', language="es\r\nX: y"
+    )
+    read = mail.as_bytes()
+    assert mail["Content-Language"] == "es" and b"\nBcc:" not in read and b"\nX:" not in read
+    assert mail["From"].addresses[0].addr_spec == "soporte@nube.example"
+    for to in (
+        "ana@test.local\r\nBcc: eva@example.com",
+        "ana@test.local, eva@example.com",
+        "ana",
+        "Ana <ana@test.local>",
+    ):
+        with pytest.raises(Undeliverable):
+            written(to=to)
+
+
+def test_plain_text_comes_first_and_the_html_is_escaped(tmp_path: Path) -> None:
+    file = File('../"año".pdf', "application/pdf", tmp_path / "a")
+    mail = written(text="Uno & <b>dos</b>\n\nhttps://a.co/?x=1&y=2.", files=(file,), contents=(b"%PDF",), name="Ñandú")
+    body = [part.get_content_type() for part in mail.walk()]
+    assert body == ["multipart/mixed", "multipart/alternative", "text/plain", "text/html", "application/pdf"]
+    plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert plain and html and plain.get_content().startswith("Uno & <b>dos</b>\n")
+    assert "<p>Uno &amp; &lt;b&gt;dos&lt;/b&gt;</p>" in html.get_content()
+    assert '<a href="https://a.co/?x=1&amp;y=2">' in html.get_content()
+    assert [one.get_content() for one in mail.iter_attachments()] == [b"%PDF"]
+    assert mail["From"].addresses[0].display_name == "Ñandú"
+
+
+def test_only_web_addresses_become_links() -> None:
+    page = to_html('javascript:alert(1) data:text/html,x ftp://a "https://a.co/"><script>', "t", "es")
+    assert page.count("<a ") == 1 and "<script" not in page and 'lang="es"' in page
