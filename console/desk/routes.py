@@ -1,10 +1,18 @@
-"""What agents open."""
+"""What agents open: everything below /desk."""
 
 from fastapi import APIRouter
 
+from console.desk import acts, cases, entry, figures, files, lists, rooms, stream
+from console.desk.gate import PATH, Gate, guarded
+from console.desk.pages import Pages
 from console.site import Site
 
 
 def desk_routes(site: Site) -> APIRouter:
     """The console, below /desk."""
-    return APIRouter(prefix="/desk")
+    pages = Pages(site)
+    gate = Gate(site, pages)
+    routes = APIRouter(prefix=PATH, route_class=guarded(pages), include_in_schema=False)
+    for part in (entry, lists, rooms, acts, cases, files, stream, figures):
+        part.add(routes, site, pages, gate)
+    return routes

@@ -1,0 +1,36 @@
+"""The queue, the search, and what did not arrive."""
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, Response
+
+from console.desk.gate import Gate, Visit
+from console.desk.listing import listing, wanted
+from console.desk.pages import Pages
+from console.site import Site
+
+PALETTE_ROWS = 8
+
+
+def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
+    """/desk, /desk/more, /desk/palette, /desk/failed."""
+
+    @routes.get("")
+    async def queue(request: Request, visit: Visit = Depends(gate)) -> Response:
+        shown = await listing(visit.rooms, wanted(request))
+        return HTMLResponse(pages.render("desk/queue.html", visit, current=None, **shown.frame))
+
+    @routes.get("/more")
+    async def more(request: Request, visit: Visit = Depends(gate)) -> Response:
+        shown = await listing(visit.rooms, wanted(request))
+        return HTMLResponse(pages.render("desk/more.html", visit, current=None, **shown.frame))
+
+    @routes.get("/palette")
+    async def palette(q: str = "", visit: Visit = Depends(gate)) -> Response:
+        lines = await visit.rooms.search(q[:200]) if q.strip() else []
+        return HTMLResponse(pages.render("desk/found.html", visit, lines=lines[:PALETTE_ROWS], q=q))
+
+    @routes.get("/failed")
+    async def failed(visit: Visit = Depends(gate)) -> Response:
+        rows = await visit.rooms.undelivered()
+        counts = await visit.rooms.counts()
+        return HTMLResponse(pages.render("desk/failed.html", visit, rows=rows, counts=counts, view="failed"))
