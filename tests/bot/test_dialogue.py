@@ -193,6 +193,15 @@ def test_a_type_that_is_told_before_any_case_opens_one() -> None:
     assert after.case.facts["what"] == ("tengo una idea para la aplicación del banco",)
 
 
+def test_R073_six_questions_in_all_however_often_somebody_digresses() -> None:
+    state, asked = step(State(), REPORT)[0], 2
+    for _ in range(12):
+        event = ev.Said(text="¿hasta qué hora atienden?", type="peticion", sure=True)
+        state, effects = step(state, event)
+        asked += sum(1 for one in effects if isinstance(one, fx.Say) and one.line.startswith("ask_"))
+    assert asked == 6
+
+
 # --- channels ---
 
 
