@@ -18,8 +18,9 @@ STATIC = HERE / "static"
 def asset_version(version: str) -> str:
     """New with every release and with every change of a static file, so that browsers may keep files for a year."""
     content = hashlib.sha256()
-    for file in sorted(STATIC.iterdir()):
-        content.update(file.read_bytes())
+    for file in sorted(STATIC.rglob("*")):
+        if file.is_file():
+            content.update(file.read_bytes())
     return f"{version}-{content.hexdigest()[:8]}"
 
 

@@ -18,6 +18,7 @@ from console.site import Site
 from console.words import choose
 
 NAMES = {"es": "Español", "en": "English", "pt": "Português"}
+VOICE = ("ack", "answer", "receipt")  # what the bot says of its own
 SCRIPT = (
     "sending",
     "sent",
@@ -29,6 +30,8 @@ SCRIPT = (
     "files_kept",
     "copied",
     "detach",
+    "notice",
+    "person_speaks",
 )
 
 
@@ -85,6 +88,7 @@ class ChatPage:
             client_id=self._token()[:40],
             problem=words[problem] if problem else None,
             draft=draft,
+            person=_person(bubbles),
         )
 
     def _words(self, language: str) -> dict[str, str]:
@@ -102,3 +106,9 @@ class ChatPage:
         words = {name: text.format_map(blanks) for name, text in self._pages.words(language)["chat"].items()}
         words["people"] = words["human_open"] if open_at(calendar, now) else words["human_closed"] if opens else ""
         return words
+
+
+def _person(bubbles: Sequence[Bubble]) -> str | None:
+    """The name of the person who speaks on our side; None while it is the bot. A notice says nothing of that."""
+    voices = [one for one in bubbles if one.who == "agent" or one.kind in VOICE]
+    return voices[-1].name if voices and voices[-1].who == "agent" else None

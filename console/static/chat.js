@@ -4,16 +4,16 @@
   const $ = (id) => document.getElementById(id);
   const chat = $("chat"), log = $("log"), text = $("t"), files = $("files"), problem = $("problem");
   const words = JSON.parse(chat.dataset.words), query = chat.dataset.query, own = { "X-Acuse": "chat" };
-  const STORE = "acuse.chat.", PATIENCE = 20000, TRY_AGAIN = 4000;
+  const STORE = "acuse.chat.", PATIENCE = 20000, TRY_AGAIN = 4000, VOICE = ["ack", "answer", "receipt"];
   const tabs = "BroadcastChannel" in window ? new BroadcastChannel("acuse.chat") : { postMessage() {} };
   const clock = new Intl.DateTimeFormat(chat.dataset.language, { hour: "numeric", minute: "2-digit", timeZone: chat.dataset.zone });
-  let source = null, place = chat.dataset.after, queue = [], busy = false, later = 0, typing = 0, chosen = [], missed = 0;
+  let source = null, place = chat.dataset.after, queue = [], busy = false, later = 0, typing = 0, chosen = [], missed = 0, stick = true;
   const title = document.title;
 
   // --- bubbles ---
   const find = (key) => log.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-  const toEnd = () => { log.scrollTop = log.scrollHeight; $("news").hidden = true; };
+  const toEnd = () => { log.scrollTop = log.scrollHeight; stick = true; $("news").hidden = true; };
+  const settleDown = () => { if (stick) toEnd(); };
 
   function built(html) {
     const holder = document.createElement("template");
@@ -22,10 +22,9 @@
   }
 
   function show(bubble, { mine = false } = {}) {
-    const follow = mine || atEnd();
     $("empty").hidden = true;
     log.append(bubble);
-    if (follow) toEnd(); else $("news").hidden = false;
+    if (mine || stick) toEnd(); else $("news").hidden = false;
   }
 
   function drawMine(one) {
@@ -151,8 +150,7 @@
   }
 
   function sent(one) {
-    const ours = log.querySelectorAll('[data-who="bot"], [data-who="agent"]');
-    if (ours[ours.length - 1]?.dataset.who !== "agent") awaitAnswer(true);
+    if (!person()) awaitAnswer(true);
     tabs.postMessage("said");
     if (one.files) refresh();
     listen();
@@ -160,9 +158,8 @@
 
   function awaitAnswer(on) {
     clearTimeout(typing);
-    const follow = atEnd();
     $("typing").hidden = !on;
-    if (follow) toEnd();
+    settleDown();
     if (on) typing = setTimeout(() => awaitAnswer(false), PATIENCE);
   }
 
@@ -171,6 +168,15 @@
   }
 
   // --- what we are told ---
+  function person() { // who speaks on our side: a person's name, or nothing while it is the bot
+    const last = [...log.querySelectorAll(".wb")].findLast((one) => one.dataset.who === "agent" || VOICE.includes(one.dataset.kind));
+    return last?.dataset.name;
+  }
+  function introduce() {
+    const name = person();
+    $("speaker").textContent = name ? words.person_speaks.replace("{name}", name) : words.notice;
+  }
+
   function listen() {
     if (source && source.readyState !== EventSource.CLOSED) return;
     source = new EventSource("/chat/stream" + query + "&after=" + encodeURIComponent(place));
@@ -184,6 +190,7 @@
     if (one.kind !== "ack" && !queue.length) awaitAnswer(false);
     for (const old of log.querySelectorAll(".wq")) settle(old);
     show(built(one.html));
+    introduce();
     if (document.hidden) document.title = `(${++missed}) ${title}`;
     report();
   }
@@ -202,7 +209,8 @@
       if (fresh === at) at = at.nextElementSibling;
       $("empty").hidden = true;
     }
-    toEnd();
+    settleDown();
+    introduce();
     report();
   }
 
@@ -246,6 +254,7 @@
     problem.textContent = "";
     say(said, undefined, chosen.length ? chosen : undefined);
     text.value = "";
+    chosen = [];
     choose([]);
     grow();
     text.focus();
@@ -262,7 +271,12 @@
     await navigator.clipboard?.writeText(button.dataset.copy);
     button.lastElementChild.textContent = words.copied;
   };
-  log.onscroll = () => { if (atEnd()) $("news").hidden = true; };
+  log.onscroll = () => {
+    stick = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+    if (stick) $("news").hidden = true;
+  };
+  new ResizeObserver(settleDown).observe(log);
+  log.addEventListener("load", settleDown, true); // a picture has come
   $("news").onclick = () => { toEnd(); text.focus(); };
   text.oninput = grow;
   text.onkeydown = (event) => {
@@ -286,6 +300,7 @@
   });
 
   document.documentElement.classList.add("js");
+  log.querySelector("noscript").remove();
   for (const one of recall()) {
     if (find("c-" + one.id)) { forget(one); continue; } // it had reached the server
     queue.push(one);

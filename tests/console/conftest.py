@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from console.app import create_app
 from playwright.sync_api import Browser, sync_playwright
 
 from bot.policy import Policy
 from bot.staff import Staff
 from console import server as web
+from console.app import create_app
 from console.site import Settings, Site
 from storage.listen import Bell
-from storage.wake import Worker
+from storage.wake import Handler, Kind, Worker
 from tests.world import World, a_world
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -131,7 +131,7 @@ class Live:
             taken = web.listen("127.0.0.1", 0)
             self.base = f"http://127.0.0.1:{taken.getsockname()[1]}"
             self.site = a_site(self.world, bell)
-            handlers = {"turn": self.world.turns.run, "send": self.world.sending.run}
+            handlers: dict[Kind, Handler] = {"turn": self.world.turns.run, "send": self.world.sending.run}
             lanes = list(self.world.parts.channels)
             worker = Worker(self._url, handlers, lanes=lanes, log=logging.getLogger("tests.worker"))
             running = [bell.run(), worker.run(), self.world.ticker.run(), web.serve(create_app(self.site), taken)]
