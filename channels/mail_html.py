@@ -17,7 +17,14 @@ _CLEANER = nh3.Cleaner(
     attributes={"a": {"href"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}},
     url_schemes={"http", "https", "mailto"},
 )
-_SILENT = {"script", "style", "head", "title", "template", "noscript", "object", "svg", "select", "textarea"}
+_SILENT = {"script", "style", "title", "template", "noscript", "object", "svg", "select", "textarea"}
+_TIDY = nh3.Cleaner(
+    tags=_TAGS | {"img", "section", "article", "header", "footer", "dl", "dd", "dt", "center", "h5", "h6"},
+    clean_content_tags=_SILENT,
+    attributes={"*": {"style"}, "a": {"href"}, "img": {"alt"}},
+    url_schemes={"http", "https"},
+    link_rel=None,
+)
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _PARAGRAPHS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "pre"}
 _LINES = {"div", "li", "tr", "section", "article", "header", "footer", "dd", "dt", "center"}
@@ -41,8 +48,11 @@ def _depth(html: str) -> int:
 
 def to_text(html: str) -> str:
     """The words as they would be read; what is quoted gets `> ` before each line, hidden text is left out."""
+    html = html[:LIMIT]
+    if _depth(html) > _DEPTH:
+        return re.sub(r"<[^<>]{0,2000}>", " ", html).strip()
     reader = _Reader()
-    reader.feed(html[:LIMIT])
+    reader.feed(_TIDY.clean(html))  # the standard parser takes hours over tags that never end; tidied, it is quick
     reader.close()
     return reader.text()
 
@@ -62,7 +72,7 @@ class _Reader(HTMLParser):
             if tag == self._muted[0]:
                 self._muted.append(tag)
             return
-        if tag not in _VOID and (tag in _SILENT or _HIDDEN.search(given.get("style") or "")):
+        if tag not in _VOID and _HIDDEN.search(given.get("style") or ""):
             self._muted.append(tag)
             return
         if tag == "br":

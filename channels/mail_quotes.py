@@ -88,10 +88,15 @@ def _quotation(lines: list[str]) -> int | None:
 def _is_intro(lines: list[str], number: int) -> bool:
     """`El mar, 3 mar 2026 a las 10:15, Ana <ana@…> escribió:`, wrapped over up to three lines."""
     for size in (1, 2, 3):
-        joined = " ".join(line.strip()[:400] for line in lines[number : number + size])
-        if _INTRO.match(joined) and _DATED.search(joined):
+        wrapped = lines[number : number + size]
+        if all(line.strip() for line in wrapped) and _introduces(wrapped) and not _introduces(wrapped[1:]):
             return not lines[number].lstrip().startswith(">") and _has_below(lines, number + size)
     return False
+
+
+def _introduces(wrapped: list[str]) -> bool:
+    joined = " ".join(line.strip()[:400] for line in wrapped)
+    return _INTRO.match(joined) is not None and _DATED.search(joined) is not None
 
 
 def _has_below(lines: list[str], number: int) -> bool:
