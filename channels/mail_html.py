@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import nh3
 
-LIMIT = 1_000_000
+LIMIT = 400_000
 """Characters of HTML that are looked at."""
 
 _DEPTH = 2000
