@@ -5,29 +5,37 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlmodel import SQLModel
+
 from storage.tables import Case, ContactPoint, Conversation, Message, Outgoing, Person
 from storage.transaction import Transaction
 
+TABLES = (Person, ContactPoint, Case, Conversation, Message, Outgoing)
+
 
 class Rows:
-    """Everything that a figure can count. Numbers in a conversation follow the order of writing."""
+    """Everything that a figure can count. Numbers in a conversation follow the order of calls; `write` keeps it all."""
 
     def __init__(self, tx: Transaction, ids: Callable[[], UUID]) -> None:
         self._tx = tx
         self._ids = ids
         self._codes = 0
+        self._made: dict[type[SQLModel], list[SQLModel]] = {table: [] for table in TABLES}
 
-    async def conversation(
-        self, account: str, at: datetime, name: str | None = "Ana Pérez", **values: Any
-    ) -> Conversation:
+    async def write(self) -> None:
+        """Everything that was made since the last time, each table after those that it points to."""
+        for table in TABLES:
+            self._tx.session.add_all(self._made[table])
+            await self._tx.flush()
+            self._made[table].clear()
+
+    def conversation(self, account: str, at: datetime, name: str | None = "Ana Pérez", **values: Any) -> Conversation:
         """A person who writes for the first time, and where."""
         person = Person(id=self._ids(), name=name, folded=(name or "").lower(), created_at=at)
-        self._tx.session.add(person)
-        await self._tx.flush()
+        self._made[Person].append(person)
         address = f"{account}-{person.id}"
         contact = ContactPoint(id=self._ids(), person_id=person.id, account=account, address=address, created_at=at)
-        self._tx.session.add(contact)
-        await self._tx.flush()
+        self._made[ContactPoint].append(contact)
         conversation = Conversation(
             id=self._ids(),
             person_id=person.id,
@@ -37,8 +45,7 @@ class Rows:
             last_at=at,
             **values,
         )
-        self._tx.session.add(conversation)
-        await self._tx.flush()
+        self._made[Conversation].append(conversation)
         return conversation
 
     def said(
@@ -51,7 +58,7 @@ class Rows:
             provider_key=str(self._ids()), text="Mi pedido no llegó", sent_at=at, received_at=at,
             handled_at=answered or at + timedelta(seconds=1),
         )  # fmt: skip
-        self._tx.session.add(message)
+        self._made[Message].append(message)
         return message
 
     def left(
@@ -64,17 +71,16 @@ class Rows:
             author=author, kind=kind, state="sent" if sent else "queued", created_at=at, not_before=at,
             sent_at=at if sent else None, **values,
         )  # fmt: skip
-        self._tx.session.add(row)
+        self._made[Outgoing].append(row)
         return row
 
-    async def case(self, where: Conversation, at: datetime, type: str, severity: str, **values: Any) -> Case:
+    def case(self, where: Conversation, at: datetime, type: str, severity: str, **values: Any) -> Case:
         """A case that was opened in a conversation."""
         self._codes += 1
         case = Case(
             id=self._ids(), code=f"PQR-{self._codes:07}", person_id=where.person_id, account=where.account, type=type,
             severity=severity, opened_at=at, updated_at=at, **values,
         )  # fmt: skip
-        self._tx.session.add(case)
-        await self._tx.flush()
+        self._made[Case].append(case)
         where.case_id = case.id
         return case
