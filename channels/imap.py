@@ -146,6 +146,8 @@ class Imap:
             client._idle_waiter.cancel()
         if protocol.transport is not None:
             protocol.transport.abort()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), 1)  # until it is really gone
 
     async def _command(self, command: Awaitable[T], seconds: float | None = None) -> T:
         async with self._lock:

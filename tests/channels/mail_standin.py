@@ -23,14 +23,21 @@ class _Server:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
         self._writers: set[asyncio.StreamWriter] = set()
+        self._talks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.ensure_future(asyncio.start_server(self._serve, sock=self._socket))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        talk = asyncio.current_task()
+        assert talk is not None
+        self._talks.add(talk)
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             await self.talk(reader, writer)
-        self._writers.discard(writer)
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        self._writers.discard(writer)
+        self._talks.discard(talk)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raise NotImplementedError
@@ -44,6 +51,8 @@ class _Server:
         server = await self._starting
         server.close()
         self.cut()
+        await asyncio.gather(*self._talks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # the client's end of the connection closes after ours
 
 
 class ImapStandIn(_Server):
