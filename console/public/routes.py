@@ -12,12 +12,12 @@ def public_routes(site: Site, pages: Pages) -> APIRouter:
     """Health, and the way to the chat."""
     routes = APIRouter()
 
-    @routes.get("/health")
+    @routes.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> JSONResponse:
         state = dict(site.health())
         return JSONResponse(state, status_code=200 if state.get("ok") else 503)
 
-    @routes.get("/")
+    @routes.api_route("/", methods=["GET", "HEAD"])
     async def home() -> RedirectResponse:
         return RedirectResponse("/chat" if site.webchat_account else "/desk", status_code=303)
 

@@ -175,6 +175,7 @@
   function introduce() {
     const name = person();
     $("speaker").textContent = name ? words.person_speaks.replace("{name}", name) : words.notice;
+    $("ai").toggleAttribute("data-person", Boolean(name));
   }
 
   function listen() {
