@@ -3,13 +3,15 @@
 import asyncio
 import hashlib
 import hmac
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from bot.codes import readings
 from bot.dialogue import events as ev
 from bot.parts import Parts
+from bot.refusals import NotPossible
+from bot.views import Me
 from bot.writing import say, write
 from channels.channel import Address, Unavailable
 from storage.tables import Case, ContactPoint, Conversation, Person, Verification
@@ -17,6 +19,7 @@ from storage.transaction import Transaction
 
 CODE_LASTS = timedelta(minutes=30)
 LINK_LASTS = timedelta(hours=24)
+JOINED = "people joined"
 LINK_LENGTH = 32  # symbols of a link's payload
 SYMBOLS = "ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz23456789"
 
@@ -144,16 +147,43 @@ class Proofs:
         if known is None:
             await self._tx.people.add_contact(person.id, proof.account, proof.address, verified_by=by)
             return
+        before = {
+            "contact": str(known.id),
+            "verified_at": known.verified_at.isoformat() if known.verified_at else None,
+            "verified_by": known.verified_by,
+            "preferred": str(person.preferred_contact_id) if person.preferred_contact_id else None,
+        }
         known.verified_at, known.verified_by = known.verified_at or self._parts.now(), known.verified_by or by
         known.blocked_at = None
         if known.person_id != person.id:
-            await self._join(person.id, known.person_id, by)
+            await self._join(person.id, known.person_id, by, before)
 
-    async def _join(self, keep: UUID, other: UUID, by: str) -> None:
+    async def _join(self, keep: UUID, other: UUID, by: str, before: dict[str, str | None]) -> None:
         """Two people turn out to be one; what moved is written down, so that it can be undone exactly."""
         await self._tx.flush()
         moved = await self._tx.people.join(keep, other)
-        self._tx.agents.audit("bot", "people joined", str(keep), by=by, moved=moved)
+        self._tx.agents.audit("bot", JOINED, str(keep), by=by, moved=moved, before=before)
+
+    async def undo_join(self, audit_id: UUID, me: Me) -> None:
+        """Part again two people who were joined wrongly (P8). For administrators; raises NotPossible.
+
+        What began since at the addresses that go back goes with them; nobody keeps the other's case open.
+        """
+        entry = await self._tx.agents.audited(audit_id)
+        if me.role != "admin":
+            raise NotPossible("only an administrator can undo this")
+        if entry is None or entry.action != JOINED or entry.detail.get("undone"):
+            raise NotPossible("there is nothing to undo")
+        keep, before = await self._tx.people.get(UUID(entry.object)), entry.detail["before"]
+        await self._tx.people.part(keep.id, entry.detail["moved"], entry.at)
+        contact = await self._tx.people.contact_by_id(UUID(before["contact"]))
+        verified_at = before["verified_at"]
+        contact.verified_at = datetime.fromisoformat(verified_at) if verified_at else None
+        contact.verified_by = before["verified_by"]
+        if str(keep.preferred_contact_id) in entry.detail["moved"]["contact_points"]:
+            keep.preferred_contact_id = UUID(before["preferred"]) if before["preferred"] else None
+        entry.detail = entry.detail | {"undone": self._parts.now().isoformat()}
+        self._tx.agents.audit(f"agent:{me.id}", "people parted", str(keep.id), entry=str(audit_id))
 
     def _hash(self, secret: str) -> str:
         return hmac.new(self._parts.secret, secret.encode(), hashlib.sha256).hexdigest()

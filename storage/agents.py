@@ -56,6 +56,11 @@ class Agents:
         )
         self._scope.session.add(row)
 
+    async def audited(self, audit_id: UUID) -> Audit | None:
+        """One entry of the audit, locked."""
+        query = select(Audit).where(Audit.id == audit_id).with_for_update()
+        return (await self._scope.session.exec(query)).first()
+
 
 class Sessions:
     """Browsers that we know by the hash of their token."""

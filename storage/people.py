@@ -1,6 +1,8 @@
 """People and the addresses at which they can be reached."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func
@@ -96,6 +98,30 @@ class People:
             )
             moved[name] = [str(row[0]) for row in (await self._scope.session.exec(query)).all()]
         return moved
+
+    async def part(self, keep: UUID, moved: Mapping[str, Sequence[str]], since: datetime) -> None:
+        """Undo `join`: what was moved goes back, with what began since then at the addresses that go back."""
+        other = UUID(moved["person"][0])
+        theirs = [UUID(one) for one in moved["contact_points"]]
+        at_theirs = col(Conversation.contact_point_id).in_(theirs)
+        here = select(Conversation.case_id).where(at_theirs, col(Conversation.case_id).is_not(None))
+        elsewhere = select(Conversation.case_id).where(~at_theirs, col(Conversation.case_id).is_not(None))
+        new = (col(Case.opened_at) >= since) & col(Case.id).in_(here) & col(Case.id).not_in(elsewhere)
+        old = col(Case.id).in_([UUID(one) for one in moved["cases"]])
+        await self._give(Case, (col(Case.person_id) == keep) & (old | new), other)
+        await self._give(ContactPoint, (col(ContactPoint.person_id) == keep) & col(ContactPoint.id).in_(theirs), other)
+        await self._give(Conversation, (col(Conversation.person_id) == keep) & at_theirs, other)
+        # nobody goes on in a case that is the other's
+        foreign = select(Case.id).where(Case.id == Conversation.case_id, Case.person_id != Conversation.person_id)
+        strangers = update(Conversation).where(
+            col(Conversation.person_id).in_((keep, other)), foreign.correlate(Conversation).exists()
+        )
+        strangers = strangers.values(case_id=None, state={}, speaker="bot")
+        await self._scope.session.exec(strangers.execution_options(synchronize_session="fetch"))
+
+    async def _give(self, table: type[Case | ContactPoint | Conversation], which: Any, to: UUID) -> None:
+        query = update(table).where(which).values(person_id=to).execution_options(synchronize_session="fetch")
+        await self._scope.session.exec(query)
 
     async def rename(self, person: Person, name: str) -> None:
         """Keep a person's name, and its folded form for the search."""
