@@ -3,52 +3,30 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from bot import dates, hours
+from bot.bursts import Burst, Waiting, bursts_of, understood_of
 from bot.codes import find as find_codes
 from bot.dialogue import effects as fx
 from bot.dialogue import events as ev
-from bot.fitting import pressed_of
 from bot.parts import Parts
 from bot.proofs import LINK_LENGTH, Proofs
 from bot.talking import Talking
 from bot.writing import offered, say, write
-from channels.channel import Address, Button
+from channels.channel import Address
 from nlu.understander import read_by_rules
 from nlu.understanding import Hint, Understanding
-from storage.tables import Conversation, Message
+from storage.tables import Conversation
 from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 ROUNDS = 5  # a wake-up looks again this often before it leaves the rest to the next
 PATIENCE = timedelta(seconds=10)  # with whoever understands; then the rules answer
 TRIES = 3  # of an Answer that fails; then people are called
-
-
-@dataclass(frozen=True)
-class _Burst:
-    """Messages that get one Answer together: plain words in a row, or one pressed button, or one internal event."""
-
-    messages: tuple[Message, ...]
-    files: int
-    pressed: str | None
-    understanding: Understanding | None
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """What stood in the database when we began to think."""
-
-    account: str
-    language: str | None
-    pending: str | None
-    messages: list[Message]
-    files: dict[UUID, int]
-    buttons: list[Button]
 
 
 class Turns:
@@ -77,19 +55,19 @@ class Turns:
                 raise
             return True
 
-    async def _think_and_answer(self, conversation_id: UUID, waiting: _Waiting) -> bool:
-        bursts = [await self._understand(burst, waiting) for burst in _bursts(waiting)]  # outside any transaction
+    async def _think_and_answer(self, conversation_id: UUID, waiting: Waiting) -> bool:
+        bursts = [await self._understand(burst, waiting) for burst in bursts_of(waiting)]  # outside any transaction
         async with self._parts.database.transaction() as tx:
             conversation = await tx.conversations.locked(conversation_id)
             if conversation is None:
                 return False
-            understood = {message.id: _stored(burst, message) for burst in bursts for message in burst.messages}
+            understood = {message.id: understood_of(burst, message) for burst in bursts for message in burst.messages}
             if await tx.messages.handled(understood) != len(understood):
                 raise Overtaken("another turn answered these messages")
             await self._answer(tx, conversation, bursts)
         return True
 
-    async def _give_up(self, conversation_id: UUID, waiting: _Waiting, error: Exception) -> bool:
+    async def _give_up(self, conversation_id: UUID, waiting: Waiting, error: Exception) -> bool:
         """An Answer that fails again and again must leave nobody in limbo (P20): people are told, and the customer.
 
         False: it has not failed often enough, and the sweep tries once more.
@@ -131,7 +109,7 @@ class Turns:
                 language=language,
             )
 
-    async def _read(self, conversation_id: UUID) -> _Waiting | None:
+    async def _read(self, conversation_id: UUID) -> Waiting | None:
         async with self._parts.database.transaction() as tx:
             conversation = await tx.conversations.get(conversation_id)
             if conversation is None:
@@ -149,11 +127,11 @@ class Turns:
             person = await tx.people.get(conversation.person_id)
         pending = conversation.state.get("pending") or []
         before = [row for row in recent if row.number < messages[0].number and row.account == conversation.account]
-        return _Waiting(
+        return Waiting(
             conversation.account, person.language, pending[0] if pending else None, messages, files, offered(before)
         )
 
-    async def _understand(self, burst: _Burst, waiting: _Waiting) -> _Burst:
+    async def _understand(self, burst: Burst, waiting: Waiting) -> Burst:
         if burst.messages[0].kind == "internal":
             return burst
         last = burst.messages[-1]
@@ -176,7 +154,7 @@ class Turns:
             logger.warning("turn: the rules answer, the model did not: %s", type(error).__name__)
             return (await asyncio.to_thread(read_by_rules, text, hint)).understanding
 
-    async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[_Burst]) -> None:
+    async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[Burst]) -> None:
         entries = [message.id for burst in bursts for message in burst.messages if message.kind == "person"]
         talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
         for burst in bursts:
@@ -224,7 +202,7 @@ class Turns:
         await tx.flush()
         return True
 
-    def _event(self, burst: _Burst, talking: Talking) -> ev.Event:
+    def _event(self, burst: Burst, talking: Talking) -> ev.Event:
         if burst.understanding is None:
             return _internal(burst.messages[0].event)
         understood = burst.understanding
@@ -265,39 +243,6 @@ class Turns:
 
 class Overtaken(Exception):
     """Somebody else answered in the meantime; everything of this turn is rolled back and nothing is lost."""
-
-
-def _bursts(waiting: _Waiting) -> list[_Burst]:
-    """Plain words in a row belong together; a pressed (or typed) choice and an internal event stand alone."""
-    found: list[_Burst] = []
-    plain: list[Message] = []
-
-    def files(messages: Sequence[Message]) -> int:
-        return sum(waiting.files.get(message.id, 0) for message in messages)
-
-    def close() -> None:
-        if plain:
-            found.append(_Burst(tuple(plain), files(plain), None, None))
-            plain.clear()
-
-    for message in waiting.messages:
-        pressed = message.pressed or (None if plain else pressed_of(message.text, waiting.buttons))
-        if pressed or message.kind == "internal" or message.event.get("start"):
-            close()
-            found.append(_Burst((message,), files((message,)), pressed, None))
-        else:
-            plain.append(message)
-    close()
-    return found
-
-
-def _stored(burst: _Burst, message: Message) -> dict[str, Any]:
-    """What was understood, kept with the last message of its burst."""
-    if burst.understanding is None:
-        return {}
-    if message is not burst.messages[-1]:
-        return {"with": str(burst.messages[-1].id)}
-    return asdict(burst.understanding)
 
 
 def _internal(event: dict[str, Any]) -> ev.Event:

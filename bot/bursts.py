@@ -1,0 +1,66 @@
+"""What waits in a conversation, put together to what gets one Answer."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from bot.fitting import pressed_of
+from channels.channel import Button
+from nlu.understanding import Understanding
+from storage.tables import Message
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Messages that get one Answer together: plain words in a row, or one pressed button, or one internal event."""
+
+    messages: tuple[Message, ...]
+    files: int
+    pressed: str | None
+    understanding: Understanding | None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What stood in the database when we began to think."""
+
+    account: str
+    language: str | None
+    pending: str | None
+    messages: list[Message]
+    files: dict[UUID, int]
+    buttons: list[Button]
+
+
+def bursts_of(waiting: Waiting) -> list[Burst]:
+    """Plain words in a row belong together; a pressed (or typed) choice and an internal event stand alone."""
+    found: list[Burst] = []
+    plain: list[Message] = []
+
+    def files(messages: Sequence[Message]) -> int:
+        return sum(waiting.files.get(message.id, 0) for message in messages)
+
+    def close() -> None:
+        if plain:
+            found.append(Burst(tuple(plain), files(plain), None, None))
+            plain.clear()
+
+    for message in waiting.messages:
+        pressed = message.pressed or (None if plain else pressed_of(message.text, waiting.buttons))
+        if pressed or message.kind == "internal" or message.event.get("start"):
+            close()
+            found.append(Burst((message,), files((message,)), pressed, None))
+        else:
+            plain.append(message)
+    close()
+    return found
+
+
+def understood_of(burst: Burst, message: Message) -> dict[str, Any]:
+    """What was understood, kept with the last message of its burst."""
+    if burst.understanding is None:
+        return {}
+    if message is not burst.messages[-1]:
+        return {"with": str(burst.messages[-1].id)}
+    return asdict(burst.understanding)
