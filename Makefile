@@ -4,6 +4,9 @@ PYTHON ?= python3
 PY := .venv/bin/python
 WORKERS ?= 2
 
+# An environment that was made at another place (a moved clone), half made, or for a Python that is gone since: made anew.
+SOUND := $(shell [ ! -e .venv ] || { [ "$$(cat .venv/place 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -c 'import pip' 2>/dev/null; } || rm -f .venv/run .venv/dev .venv/bin/python)
+
 .PHONY: run install test check soak bench demo clean
 
 run: .venv/run
@@ -18,9 +21,9 @@ soak: .venv/dev
 	@$(PY) -m pytest -n 0 -m soak --timeout 1800 $(ARGS)
 
 check: .venv/dev
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy .
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy .
 	.venv/bin/lint-imports
 	@$(MAKE) --no-print-directory test
 
@@ -42,7 +45,7 @@ bench: .venv/dev
 	@command -v $(PYTHON) >/dev/null || { echo "Python is missing. Install Python 3.11 or newer (Debian: apt install python3 python3-venv), then run make again." >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Acuse needs Python 3.11 or newer; choose one with: make run PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing. Install it (Debian: apt install python3-venv), then run make again." >&2; exit 2; }
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv --clear .venv && pwd -P > .venv/place
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build

@@ -1,18 +1,20 @@
 """The composition root: every concrete thing is put together here, and runs here."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import SystemRandom
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from bot.alerts import Alerts
 from bot.catalogue import Catalogue
@@ -30,7 +32,7 @@ from channels.channel import Channel, Listener
 from console import server as web
 from console.app import create_app
 from console.site import Site
-from installation import Configuration, Remedy, now, secret_of, terminal, version
+from installation import Base, Configuration, Remedy, now, secret_of, terminal, version
 from nlu.language import detect
 from nlu.understander import Reader, open_understander
 from storage.database import Database
@@ -38,7 +40,15 @@ from storage.files import Files
 from storage.ids import uuid7_source
 from storage.lease import Lease
 from storage.listen import Bell
-from storage.wake import Worker
+from storage.wake import Pace, Worker
+
+Result = TypeVar("Result")
+
+# Ctrl-C has five seconds for everything: the parts together, then the connections, then the database.
+PATIENCE = 3.5
+GRACE = 2.0  # of these, what a turn or a send that runs gets to finish; cut off, it is run again at the next start
+CLOSING = 0.5
+log = logging.getLogger("acuse")
 
 
 @dataclass(frozen=True)
@@ -53,9 +63,9 @@ class Machine:
 
 @asynccontextmanager
 async def machine(
-    config: Configuration, url: str, data: Path, *, extra: Mapping[str, Channel] | None = None
+    config: Configuration, url: str, data: Path, *, extra: Mapping[str, Channel] | None = None, reading: bool = True
 ) -> AsyncIterator[Machine]:
-    """Put the parts together, and give everything back at the end."""
+    """Put the parts together, and give everything back at the end. Not `reading`: nothing will be understood."""
     random = SystemRandom()
     database = Database(url, now=now, ids=uuid7_source(now, random.randbytes))
     secret = secret_of(data)
@@ -66,7 +76,7 @@ async def machine(
     kinds = {name: kind for name, (kind, _) in config.accounts.items()}
     if extra:
         channels, kinds = dict(extra), {name: name for name in extra}
-    reader = await open_understander(config.nlu)
+    reader = await open_understander(config.nlu) if reading else Reader(None)
     parts = Parts(
         database=database,
         channels=channels,
@@ -86,18 +96,28 @@ async def machine(
     try:
         yield Machine(parts, intake, staff, reader)
     finally:
-        for channel in channels.values():
-            await channel.close()
-        await reader.close()
-        await database.close()
+        await asyncio.gather(
+            *(_given_back(name, channel.close()) for name, channel in channels.items()),
+            _given_back("understanding", reader.close()),
+        )
+        await _given_back("database", database.close())
+
+
+async def _given_back(name: str, closing: Awaitable[None]) -> None:
+    """What does not close must keep neither the others nor the end of the program."""
+    try:
+        async with asyncio.timeout(CLOSING):
+            await closing
+    except Exception as error:
+        log.info("%s was not closed: %s", name, type(error).__name__)
 
 
 def _keeps(
-    config: Configuration, url: str, roles: Sequence[str], built: Machine, site: Site, taken: socket.socket | None
+    config: Configuration, base: Base, roles: Sequence[str], built: Machine, site: Site, taken: socket.socket | None
 ) -> list[Keep]:
     """What runs in this process, each part supervised apart."""
-    parts, bell = built.parts, site.bell
-    keeps: list[Keep] = []
+    parts, bell, url = built.parts, site.bell, base.url
+    keeps: list[Keep] = [Keep("database", base.server.keep)] if base.server is not None else []
     if taken is not None:
         pages = create_app(site)
         assert isinstance(bell, Bell)
@@ -108,6 +128,7 @@ def _keeps(
             {"turn": Turns(parts).run, "send": Sending(parts).run},
             lanes=list(parts.channels),
             log=logging.getLogger("worker"),
+            pace=Pace(grace=GRACE),
         )
         keeps += [
             Keep("worker", handlers.run),
@@ -125,18 +146,22 @@ def _keeps(
 
 
 async def serve(
-    config: Configuration, url: str, data: Path, roles: Sequence[str], taken: socket.socket | None, began: datetime
+    config: Configuration, base: Base, data: Path, roles: Sequence[str], taken: socket.socket | None, began: datetime
 ) -> None:
+    """Run the parts until a stop signal. Raises Remedy when one finds a fault that the operator must mend."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for one in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(one, stopping.set)
-    keeper = Keeper(now, SystemRandom(), asyncio.sleep, faults=(Remedy,), log=logging.getLogger("keeper"))
-    async with machine(config, url, data) as built:
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(one) is not signal.SIG_IGN or one is not signal.SIGHUP:  # nohup means it
+            loop.add_signal_handler(one, stopping.set)
+    keeper = Keeper(
+        now, SystemRandom(), asyncio.sleep, faults=(Remedy,), patience=PATIENCE, log=logging.getLogger("keeper")
+    )
+    async with machine(config, base.url, data) as built:
         site = Site(
             parts=built.parts,
             intake=built.intake,
-            bell=Bell(url),
+            bell=Bell(base.url),
             staff=built.staff,
             settings=config.console,
             health=lambda: _health(keeper, built.reader, began),
@@ -146,21 +171,48 @@ async def serve(
             version=version(),
         )
         password = await built.staff.first() if taken is not None else None
-        running = asyncio.create_task(keeper.run_all(_keeps(config, url, roles, built, site, taken)))
+        running = asyncio.create_task(keeper.run_all(_keeps(config, base, roles, built, site, taken)))
         if taken is not None:
-            _greet(config, password, began)
+            _greet(config, password)
+        else:
+            terminal.print(f"Acuse {version()} runs as {', '.join(roles)}. Stop it with Ctrl-C.")
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopping.set()
         stopped.cancel()
         running.cancel()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await running
-        except asyncio.CancelledError:
-            terminal.print("Stopped.")
-        if keeper.abandoned:  # a part that does not listen would keep the process for ever
-            logging.shutdown()
-            os._exit(1)
+
+
+def run_until_over(work: Coroutine[Any, Any, Result]) -> Result:
+    """Like asyncio.run, but whatever does not end afterwards keeps nobody: `leave` must follow.
+
+    asyncio.run would wait for a thread that asks a dead name server, and for a part that does not listen.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(one, signal.SIG_IGN)  # a second Ctrl-C must not leave the database running
+        loop.run_until_complete(_wound_up())
+
+
+async def _wound_up() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=CLOSING)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now, threads that hang included. Everything that matters is written by then."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _health(keeper: Keeper, reader: Reader, began: datetime) -> dict[str, Any]:
@@ -183,12 +235,10 @@ def _health(keeper: Keeper, reader: Reader, began: datetime) -> dict[str, Any]:
     }
 
 
-def _greet(config: Configuration, password: str | None, began: datetime) -> None:
+def _greet(config: Configuration, password: str | None) -> None:
     host = "127.0.0.1" if config.console.host in ("0.0.0.0", "::") else config.console.host  # noqa: S104  compared
     home = f"http://{f'[{host}]' if ':' in host else host}:{config.console.port}"
-    terminal.print(
-        f"\n[bold]Acuse {version()}[/bold] serves since {(now() - began).total_seconds():.1f} s after start."
-    )
+    terminal.print(f"\n[bold]Acuse {version()}[/bold] serves.")
     terminal.print(f"  Web chat  {home}/")
     terminal.print(f"  Console   {home}/desk")
     if password is not None:

@@ -1,15 +1,18 @@
 """Acuse's front door: every command starts here; machine.py puts together what they run."""
 
 import asyncio
+import errno
 import logging
+import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -17,12 +20,13 @@ from rich.logging import RichHandler
 
 from bot.configuration import ConfigurationFaults
 from bot.sending import Sending
-from bot.staff import ROLES, WeakPassword
+from bot.staff import ROLES, Staff, WeakPassword
 from bot.turn import Turns
-from channels.channel import Features, Outbound
+from channels.channel import Channel, Features, Health, Outbound
 from channels.memory import Memory
 from console import server as web
 from installation import (
+    Base,
     Configuration,
     Remedy,
     bring_up_to_date,
@@ -31,11 +35,13 @@ from installation import (
     log,
     now,
     programs_of,
+    reachable,
     read_configuration,
+    running_at,
     terminal,
     version,
 )
-from machine import machine, serve
+from machine import leave, machine, run_until_over, serve
 from nlu.classify import classify_lines
 from nlu.understander import open_understander
 from storage import backup as backups
@@ -44,6 +50,8 @@ from storage.embedded import DatabaseFault, Embedded
 
 ALL_ROLES = ("web", "worker", "listener")
 STOPPED_BY_FAULT = 2
+STOPPED_BY_HAND = 130
+CHECK_SECONDS = 30.0
 
 app = typer.Typer(
     add_completion=False,
@@ -55,9 +63,19 @@ users = typer.Typer(no_args_is_help=True, help="Who works in the console.")
 app.add_typer(users, name="user")
 
 
+@app.callback()
+def _begin() -> None:
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(one) is signal.SIG_DFL:  # nohup has set the other
+            signal.signal(one, signal.default_int_handler)  # the database must be stopped, as on Ctrl-C
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a sign that the terminal cannot show must stop nothing
+
+
 @contextmanager
-def _told() -> Iterator[None]:
-    """Faults that the operator can mend are one sentence and exit code 2."""
+def _told(stopped: int = STOPPED_BY_HAND) -> Iterator[None]:
+    """Faults that the operator can mend are one sentence and exit code 2; `stopped`: the code after a stop signal."""
     try:
         yield
     except ConfigurationFaults as faults:
@@ -68,13 +86,36 @@ def _told() -> Iterator[None]:
     except (Remedy, DatabaseFault, backups.BackupFault, WeakPassword) as fault:
         terminal.print(str(fault), markup=False)
         raise typer.Exit(STOPPED_BY_FAULT) from None
+    except KeyboardInterrupt:
+        terminal.print("Stopped.")
+        raise typer.Exit(stopped) from None
+
+
+@contextmanager
+def _to_the_end() -> Iterator[None]:
+    """The same around `run_until_over`; a stop signal is how this ends well."""
+    try:
+        with _told(stopped=0):
+            yield
+    except typer.Exit as left:
+        leave(left.exit_code)
+    leave(0)
 
 
 def _log_to_terminal(level: int = logging.INFO) -> None:
-    handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False, rich_tracebacks=False)
-    logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[handler])
-    for noisy in ("httpx", "httpcore", "procrastinate", "alembic", "telegram", "aioimaplib", "uvicorn", "asyncio"):
+    # a file or a journal must get whole lines; only a terminal gets colours
+    handler: logging.Handler = logging.StreamHandler()
+    shape = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    if sys.stderr.isatty():
+        console = Console(stderr=True, soft_wrap=True)
+        handler = RichHandler(console=console, show_path=False, markup=False, rich_tracebacks=False)
+        shape = "%(name)s: %(message)s"
+    logging.basicConfig(level=level, format=shape, handlers=[handler])
+    for noisy in ("httpx", "httpcore", "alembic", "telegram", "aioimaplib", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for told_elsewhere in ("procrastinate", "psycopg.pool", "sqlalchemy.pool"):
+        # a database that went away: the keeper says so in one line each time, these in hundreds
+        logging.getLogger(told_elsewhere).setLevel(logging.CRITICAL)
 
 
 @app.command()
@@ -83,29 +124,40 @@ def run(
         list[str] | None, typer.Option(help="web, worker or listener; several times; all by default")
     ] = None,
 ) -> None:
-    """Serve: web pages, workers and listeners."""
+    """Serve: web pages, workers and listeners.
+
+    Processes with a --role share one database. With our own, the first of them has it running for the others, which
+    wait while it is away; with `database: postgresql://…` each stands for itself, on any machine.
+    """
     began = now()
     _log_to_terminal(logging.WARNING)
-    with _told():
+    with _to_the_end():
         roles = role or list(ALL_ROLES)
         if unknown := set(roles) - set(ALL_ROLES):
             raise Remedy(f"There is no role {', '.join(sorted(unknown))}: use {', '.join(ALL_ROLES)}.")
         config, data = read_configuration(), data_folder()
-        taken = _port(config) if "web" in roles else None
-        with database_at(config, data, beside=role is not None) as (url, programs):
-            bring_up_to_date(url, programs, data)
-            asyncio.run(serve(config, url, data, roles, taken, began))
+        taken = _port(config, data) if "web" in roles else None
+        with database_at(config, data, beside=role is not None) as base:
+            bring_up_to_date(base, data)
+            run_until_over(serve(config, base, data, roles, taken, began))
+        terminal.print("Stopped.")
 
 
-def _port(config: Configuration) -> socket.socket:
+def _port(config: Configuration, data: Path) -> socket.socket:
     settings = config.console
     try:
         return web.listen(settings.host, settings.port)
     except OSError as error:
-        raise Remedy(
-            f"Port {settings.port} on {settings.host} cannot be used ({error.strerror}). Stop what uses it, or choose"
-            f" another: PORT={settings.port + 1} make run"
-        ) from error
+        other = settings.port + 1 if 1024 <= settings.port < 65535 else 8080
+        sentence = f"Port {settings.port} on {settings.host} cannot be used ({error.strerror})."
+        if config.database is None and running_at(data):
+            raise Remedy(
+                f"{sentence} Acuse runs already on {data}: use that one, or stop it first; another one needs a port and"
+                f" a data folder of its own: PORT={other} ACUSE_DATA=… make run"
+            ) from error
+        if error.errno in (errno.EADDRNOTAVAIL, None) or isinstance(error, socket.gaierror):
+            raise Remedy(f"{sentence} Set console.host in config.yaml to an address of this machine.") from error
+        raise Remedy(f"{sentence} Stop what uses it, or choose another: PORT={other} make run") from error
 
 
 @app.command()
@@ -113,8 +165,8 @@ def migrate() -> None:
     """Bring the database up to date."""
     with _told():
         config, data = read_configuration(), data_folder()
-        with database_at(config, data, beside=True) as (url, programs):
-            bring_up_to_date(url, programs, data)
+        with database_at(config, data, beside=True) as base:
+            bring_up_to_date(base, data)
     terminal.print("The database is up to date.")
 
 
@@ -123,9 +175,12 @@ def backup(file: Path) -> None:
     """Save the database and all attachments into one file. Acuse may go on meanwhile."""
     with _told():
         config, data = read_configuration(), data_folder()
-        with database_at(config, data, beside=True) as (url, programs):
-            made = backups.dump(url, programs_of(programs), data / "files", file.absolute(), version=version(), now=now)
-    terminal.print(f"Saved in {file}: {len(made.members)} parts. Keep {data / 'secret'} safe as well.")
+        with database_at(config, data, beside=True) as base:
+            reachable(base)
+            made = backups.dump(
+                base.url, programs_of(base), data / "files", file.absolute(), version=version(), now=now
+            )
+    terminal.print(f"Saved in {file}: {len(made.members)} parts. Keep {data / 'secret'} safe as well.", markup=False)
 
 
 @app.command()
@@ -133,9 +188,10 @@ def restore(file: Path, force: Annotated[bool, typer.Option(help="replace what i
     """Put a backup back into an empty database. Stop Acuse first."""
     with _told():
         config, data = read_configuration(), data_folder()
-        with database_at(config, data) as (url, programs):
-            backups.restore(file, url, programs_of(programs), data / "files", force=force)
-            migrations.upgrade(url)
+        with database_at(config, data) as base:
+            reachable(base)
+            backups.restore(file, base.url, programs_of(base), data / "files", force=force)
+            bring_up_to_date(base, data)
     terminal.print("Restored.")
 
 
@@ -145,46 +201,60 @@ def check() -> None:
     with _told():
         config, data = read_configuration(), data_folder()
         terminal.print("[green]✓[/green] config.yaml")
-        with database_at(config, data, beside=True) as (url, programs):
-            bring_up_to_date(url, programs, data)
-            terminal.print("[green]✓[/green] database")
-            healthy = asyncio.run(_check_channels(config, url, data))
-    if not config.company.alert_to:
-        terminal.print("[yellow]![/yellow] nobody would be alerted when a person is needed: set company.alert_to")
-    elif all(kind != "email" for kind, _ in config.accounts.values()):
-        terminal.print("[yellow]![/yellow] company.alert_to is set, but there is no e-mail account to alert from")
-    if not healthy:
-        raise typer.Exit(1)
+        with database_at(config, data, beside=True) as base:
+            _say_check(True, "database", reachable(base))
+            healthy = asyncio.run(_check_channels(config, base.url, data))
+        if not config.company.alert_to:
+            _say_check(None, "alerts", "nobody would be alerted when a person is needed: set company.alert_to")
+        elif all(kind != "email" for kind, _ in config.accounts.values()):
+            _say_check(
+                None, "alerts", "nobody would be alerted: company.alert_to needs an e-mail account to write from"
+            )
+        else:
+            _say_check(True, "alerts", f"go to {', '.join(config.company.alert_to)}")
+        if not healthy:
+            raise typer.Exit(1)
 
 
 async def _check_channels(config: Configuration, url: str, data: Path) -> bool:
-    healthy = True
     async with machine(config, url, data) as built:
-        for name, channel in built.parts.channels.items():
-            found = await channel.check()
-            healthy = healthy and found.ok
-            sign = "[green]✓[/green]" if found.ok else "[red]✗[/red]"
-            terminal.print(f"{sign} {name}:", end=" ")
-            terminal.print(found.detail + (f"; {found.remedy}" if found.remedy else ""), markup=False)
+        channels = built.parts.channels
+        found = await asyncio.gather(*(_asked(channel) for channel in channels.values()))
+        for name, health in zip(channels, found, strict=True):
+            _say_check(health.ok, name, health.detail + (f"; {health.remedy}" if health.remedy else ""))
         problem = built.reader.problem
-        sign = "[yellow]![/yellow]" if problem else "[green]✓[/green]"
-        terminal.print(f"{sign} understanding: {built.reader.source}{f'; {problem}' if problem else ''}")
-    return healthy
+        _say_check(None if problem else True, "understanding", problem or built.reader.source)
+    return all(health.ok for health in found)
+
+
+async def _asked(channel: Channel) -> Health:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await channel.check()
+    except TimeoutError:
+        return Health(ok=False, detail=f"no answer within {CHECK_SECONDS:.0f} s", remedy="check address and network")
+
+
+def _say_check(well: bool | None, name: str, detail: str) -> None:
+    """None: it works, but look at it."""
+    sign = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[yellow]![/yellow]"}[well]
+    terminal.print(f"{sign} {name}:", end=" ")
+    terminal.print(detail, markup=False)
 
 
 @app.command()
 def chat() -> None:
     """Talk to the bot here, with a database that is thrown away at the end."""
     _log_to_terminal(logging.ERROR)
-    with _told(), tempfile.TemporaryDirectory(prefix="acuse-chat-") as folder:
+    with _to_the_end(), tempfile.TemporaryDirectory(prefix="acuse-chat-") as folder:
         config = read_configuration()
         place = Path(folder)
         place.chmod(0o711)
-        embedded = Embedded(place / "postgres", log=log)
+        embedded = Embedded(place / "postgres", log=log, settings={"fsync": "off"})
         url = embedded.start()
         try:
             migrations.upgrade(url)
-            asyncio.run(_chat(config, url, place))
+            run_until_over(_chat(config, url, place))
         finally:
             embedded.stop()
 
@@ -196,19 +266,21 @@ async def _chat(config: Configuration, url: str, data: Path) -> None:
 
     memory = Memory("terminal", features=Features(burst=timedelta(0)), now=now, show=show)
     async with machine(config, url, data, extra={"terminal": memory}) as built:
-        terminal.print("Write to the bot. An empty line or Ctrl-D ends it.")
-        while line := (await asyncio.to_thread(_read_line)).strip():
+        terminal.print("Write to the bot. Ctrl-D ends it.")
+        while (line := await asyncio.to_thread(_read_line)) is not None:
+            if not line.strip():
+                continue
             kept = await built.intake.keep("terminal", memory.write("you", line))
             assert kept is not None
             await Turns(built.parts).run(kept.conversation_id)
             await Sending(built.parts).run(kept.conversation_id)
 
 
-def _read_line() -> str:
+def _read_line() -> str | None:
     try:
         return input("\n> ")
     except EOFError:
-        return ""
+        return None
 
 
 @app.command()
@@ -222,12 +294,20 @@ def classify(
 
 
 async def _classify(config: Configuration, file: Path | None) -> None:
-    reader = await open_understander(config.nlu)
-    source = sys.stdin if file is None or str(file) == "-" else file.open(encoding="utf-8")
-    with source:
-        async for line in classify_lines(source, reader):
+    with _lines_of(file) as lines:
+        reader = await open_understander(config.nlu)
+        async for line in classify_lines(lines, reader, country=config.company.country):
             print(line, flush=True)  # noqa: T201  this is the command's output
-    await reader.close()
+        await reader.close()
+
+
+def _lines_of(file: Path | None) -> TextIO:
+    if file is None or str(file) == "-":
+        return open(sys.stdin.fileno(), encoding="utf-8", errors="replace", closefd=False)
+    try:
+        return file.open(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise Remedy(f"{file} cannot be read ({error.strerror}): give a file of lines {{id, text}}.") from error
 
 
 @users.command("add")
@@ -251,17 +331,17 @@ def user_password(
     terminal.print("Done.")
 
 
-def _with_staff(act: Any) -> None:
-    async def do(config: Configuration, url: str, data: Path) -> None:
-        async with machine(config, url, data) as built:
+def _with_staff(act: Callable[[Staff], Awaitable[object]]) -> None:
+    async def do(config: Configuration, base: Base, data: Path) -> None:
+        async with machine(config, base.url, data, reading=False) as built:
             await act(built.staff)
 
     with _told():
         config, data = read_configuration(), data_folder()
-        with database_at(config, data, beside=True) as (url, programs):
-            bring_up_to_date(url, programs, data)
+        with database_at(config, data, beside=True) as base:
+            bring_up_to_date(base, data)
             try:
-                asyncio.run(do(config, url, data))
+                asyncio.run(do(config, base, data))
             except ValueError as error:
                 raise Remedy(str(error)) from error
 

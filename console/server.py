@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
-GRACE = 3  # seconds that open answers get after the stop signal; streams end by themselves before
+GRACE = 2  # seconds that open answers get after the stop signal; streams end by themselves before
 
 
 class _Server(uvicorn.Server):

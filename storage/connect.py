@@ -1,8 +1,10 @@
 """Plain connections beside the pool: one to listen on, one to hold a lock with."""
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, ProgrammingError
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 # a cable that was pulled must be noticed in seconds, not in the quarter of an hour that TCP would take
 _NOTICE_A_DEAD_PEER = {
@@ -23,6 +25,16 @@ def conninfo(url: str, name: str, *, durable: bool = True) -> str:
     bare = scheme.partition("+")[0] + separator + rest  # without the name of a driver
     quick: dict[str, str] = {} if durable else {"options": "-c synchronous_commit=off"}
     return make_conninfo(bare, application_name=f"acuse {name}"[:63], **_NOTICE_A_DEAD_PEER, **quick)
+
+
+def is_address(url: str) -> bool:
+    """Whether it reads as postgresql://…; nothing is connected."""
+    try:
+        conninfo(url, "check")
+        make_url(url)  # it reads more strictly: a port must be a number
+    except (ProgrammingError, ArgumentError, ValueError):
+        return False
+    return url.startswith(("postgresql://", "postgres://"))
 
 
 async def connect(url: str, name: str) -> AsyncConnection[TupleRow]:

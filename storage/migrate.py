@@ -17,6 +17,10 @@ class Unreachable(Exception):
     """The database does not answer; the text says why."""
 
 
+class Newer(Exception):
+    """The database was changed by a newer program than this one; the text is its revision."""
+
+
 def sqlalchemy_url(url: str) -> str:
     """The same address with the driver that we use."""
     for scheme in ("postgresql://", "postgres://"):
@@ -35,14 +39,20 @@ def _config(connection: Connection) -> Config:
 
 
 def pending(url: str) -> bool:
-    """Whether the database is behind this program (a new one is not: it has nothing to lose). Raises Unreachable."""
+    """Whether the database is behind this program (a new one is not: it has nothing to lose).
+
+    Raises Unreachable; Newer when this program does not know the database's revision.
+    """
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool, connect_args={"connect_timeout": 10})
     try:
         with engine.connect() as connection:
             if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
                 return False
             current = connection.scalar(text("SELECT version_num FROM alembic_version"))
-            return bool(current != ScriptDirectory.from_config(_config(connection)).get_current_head())
+            revisions = ScriptDirectory.from_config(_config(connection))
+            if current not in {one.revision for one in revisions.walk_revisions()}:
+                raise Newer(str(current))
+            return bool(current != revisions.get_current_head())
     except OperationalError as error:
         raise Unreachable(str(error.orig).strip().splitlines()[0]) from error
     finally:
