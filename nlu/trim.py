@@ -4,7 +4,8 @@ import re
 
 from nlu.fold import plain
 
-SHORT = 400  # characters; a shorter message is read as it is
+SHORT = 400  # characters; nothing is cut from a shorter message
+LOUD_FROM = 6  # letters; fewer may be an abbreviation
 _GREETING = re.compile(
     r"\s*(?:hola|buen[oa]s?(?: dias?| tardes| noches)?|cordial saludo|estimad\w+|apreciad\w+|senor\w*"
     r"|respetad\w+|dear|hi|hello|good (?:morning|afternoon|evening)|to whom it may concern|prezad\w+|caro\w*"
@@ -25,6 +26,7 @@ _QUOTED = re.compile(r"^>.*$", re.MULTILINE)
 
 def meaning(text: str) -> str:
     """The part of the text that a model should read; the text itself when nothing would remain."""
+    text = _quiet(text)
     if len(text) <= SHORT:
         return text
     unquoted = _QUOTED.sub("", text)
@@ -34,6 +36,13 @@ def meaning(text: str) -> str:
     ending = _ENDING.search(low, start + 1)
     rest = unquoted[start : ending.start() if ending else len(unquoted)].strip()
     return rest if len(rest) >= 20 else text
+
+
+def _quiet(text: str) -> str:
+    """Shouting says nothing that the words do not: the tokens of capitals are rare, and read badly."""
+    letters = [letter for letter in text if letter.isalpha()]
+    shouted = sum(letter.isupper() for letter in letters)
+    return text.lower() if len(letters) >= LOUD_FROM and shouted > len(letters) * 0.7 else text
 
 
 def head_and_tail(ids: list[int], limit: int) -> list[int]:
