@@ -3,16 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from uuid import UUID
 
+from bot.keeper import describe
 from bot.parts import Parts
 from channels.channel import Fetches, Media, Unavailable, Undeliverable
 from storage.files import Refused, Stored, TooLarge
 from storage.tables import Attachment
+from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 PAUSE = 1.0
-TRIES = 6
+AGAIN = timedelta(seconds=5)  # after the first attempt that fails; then four times as long, each time
+TRIES = 6  # the last one an hour and a half after the message
 
 
 class MediaFetcher:
@@ -31,7 +35,7 @@ class MediaFetcher:
     async def fetch_some(self) -> int:
         """One look; returns how many files were settled."""
         async with self._parts.database.transaction() as tx:
-            waiting = [(one, account) for one, account in await tx.messages.files_to_fetch()]
+            waiting = [(one, account) for one, account in await tx.messages.files_to_fetch(AGAIN)]
             for attachment, _ in waiting:
                 attachment.attempts += 1
         settled = 0
@@ -48,10 +52,12 @@ class MediaFetcher:
             stored = await self._parts.files.put(channel.fetch(media))
         except (TooLarge, Refused, Undeliverable) as fault:
             return await self._settle(attachment.id, state="refused", reason=str(fault)[:300])
-        except Unavailable as fault:
+        except Exception as fault:  # one file that breaks a channel must not stop all the others
+            if not isinstance(fault, Unavailable):
+                logger.error("media: a file of %s could not be fetched: %s", account, describe(fault))
             if attachment.attempts < TRIES:
                 return False
-            return await self._settle(attachment.id, state="failed", reason=str(fault)[:300])
+            return await self._settle(attachment.id, state="failed", reason=describe(fault)[:300])
         return await self._settle(attachment.id, state="stored", stored=stored)
 
     async def _settle(
@@ -66,5 +72,14 @@ class MediaFetcher:
                 row.sha256, row.type, row.size = stored.sha256, stored.type, stored.size
             message = await tx.messages.get(row.message_id) if row.message_id else None
             if message is not None:
+                if stored is None:
+                    await self._tell_agents(tx, message.conversation_id)
                 await tx.ring(f"conversation:{message.conversation_id}")
         return True
+
+    async def _tell_agents(self, tx: Transaction, conversation_id: UUID) -> None:
+        """The customer was told that we have it: somebody must ask for it again."""
+        conversation = await tx.conversations.locked(conversation_id)
+        if conversation is not None and conversation.flagged_at is None and conversation.speaker == "bot":
+            conversation.flagged_at, conversation.flag_reason = self._parts.now(), "file"
+            await tx.ring("desk")

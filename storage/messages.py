@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, func, select, update
+from sqlmodel import col, func, or_, select, update
 
 from storage.folding import fold
 from storage.scope import Scope
@@ -144,12 +144,19 @@ class Messages:
         """One file's row."""
         return await self._scope.session.get(Attachment, attachment_id)
 
-    async def files_to_fetch(self, limit: int = 20) -> list[tuple[Attachment, str]]:
-        """Files that are still at the provider, with their account; locked, so that one worker fetches each."""
+    async def files_to_fetch(self, pause: timedelta, limit: int = 20) -> list[tuple[Attachment, str]]:
+        """Files that are still at the provider, with their account; locked, so that one worker fetches each.
+
+        After each attempt the pause is four times as long: `pause`, 4, 16 … since the message came.
+        """
+        tried_at = func.power(4, Attachment.attempts - 1) * pause
         query = (
             select(Attachment, Message.account)
             .join(Message, col(Message.id) == col(Attachment.message_id))
-            .where(Attachment.state == "waiting")
+            .where(
+                Attachment.state == "waiting",
+                or_(Attachment.attempts == 0, col(Attachment.created_at) + tried_at <= self._scope.now()),
+            )
             .order_by(col(Attachment.created_at))
             .limit(limit)
             .with_for_update(skip_locked=True, of=Attachment)

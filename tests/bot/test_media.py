@@ -1,0 +1,124 @@
+"""Files that the provider still holds: fetched after the message is safe, again when it is away, never for ever."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bot.media import TRIES, MediaFetcher
+from channels.channel import Media, Unavailable
+from channels.memory import Memory
+from storage.tables import Attachment
+from tests.bot.rows import rows
+from tests.conftest import Clock
+from tests.world import CHAT, World, a_world
+
+PHOTO = b"\x89PNG\r\n\x1a\n" + b"0" * 100_000
+
+
+class Away(Memory):
+    """Fails as it is told before it gives the file."""
+
+    trouble: Exception | None = None
+    asked = 0
+
+    async def fetch(self, media: Media) -> AsyncIterator[bytes]:
+        """The file, or the trouble."""
+        self.asked += 1
+        if self.trouble is not None:
+            raise self.trouble
+        async for piece in super().fetch(media):
+            yield piece
+
+
+@pytest_asyncio.fixture
+async def world(database_url: str, clock: Clock, tmp_path: Path) -> AsyncIterator[World]:
+    """Its chat holds files."""
+    async with a_world(
+        database_url, clock, tmp_path, channels={"chat": Away("chat", features=CHAT, now=clock)}
+    ) as made:
+        yield made
+
+
+def _chat(world: World) -> Away:
+    channel = world.parts.channels["chat"]
+    assert isinstance(channel, Away)
+    return channel
+
+
+async def _photo(world: World, content: bytes | None = PHOTO) -> MediaFetcher:
+    if content is not None:
+        _chat(world).files["f1"] = content
+    await world.write("chat", "ana", "así llegó", media=(Media(name="foto.png", ref="f1"),))
+    [waiting] = await rows(world, Attachment)
+    assert waiting.state == "waiting"
+    return MediaFetcher(world.parts)
+
+
+async def test_a_file_is_fetched_and_typed_by_its_content(world: World) -> None:
+    """A0-8: the bytes decide what it is; a second look finds nothing to do."""
+    fetcher = await _photo(world)
+    assert await fetcher.fetch_some() == 1
+    [stored] = await rows(world, Attachment)
+    assert (stored.state, stored.type, stored.size) == ("stored", "image/png", len(PHOTO))
+    assert world.parts.files.path(stored.sha256 or "").read_bytes() == PHOTO
+    assert await fetcher.fetch_some() == 0
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"MZ\0\0", "programs"), (b"0" * 1_000_001, "1 MB"), (None, "no such")])
+async def test_what_is_not_taken_is_named_and_people_see_it(world: World, content: bytes | None, why: str) -> None:
+    """A0-8: refused by kind or size, or gone at the provider."""
+    fetcher = await _photo(world, content)
+    assert await fetcher.fetch_some() == 1
+    [row] = await rows(world, Attachment)
+    assert row.state == "refused"
+    assert why in (row.reason or "")
+    [talk] = await world.conversations()
+    assert talk.flag_reason == "file"
+
+
+@pytest.mark.parametrize("trouble", [Unavailable("busy"), KeyError("what nobody foresaw")])
+async def test_a_provider_that_is_away_is_asked_again_in_growing_pauses(
+    world: World, clock: Clock, trouble: Exception
+) -> None:
+    """P24: a minute's outage loses no photo, and one bad file stops no other."""
+    chat = _chat(world)
+    fetcher = await _photo(world)
+    chat.trouble = trouble
+    for _ in range(5):
+        assert await fetcher.fetch_some() == 0
+    assert chat.asked == 1
+    clock.advance(timedelta(seconds=5))
+    await fetcher.fetch_some()
+    await fetcher.fetch_some()
+    assert chat.asked == 2
+    chat.trouble = None
+    clock.advance(timedelta(seconds=60))
+    assert await fetcher.fetch_some() == 1
+
+
+async def test_after_the_last_try_it_is_given_up_and_people_see_it(world: World, clock: Clock) -> None:
+    """Not for ever, and not in silence."""
+    chat = _chat(world)
+    fetcher = await _photo(world)
+    chat.trouble = Unavailable("busy")
+    for _ in range(20):
+        await fetcher.fetch_some()
+        clock.advance(timedelta(minutes=10))
+    assert chat.asked == TRIES
+    [row] = await rows(world, Attachment)
+    assert (row.state, row.attempts) == ("failed", TRIES)
+    [talk] = await world.conversations()
+    assert talk.flag_reason == "file"
+
+
+async def test_two_workers_fetch_one_file_and_it_is_there_once(world: World) -> None:
+    """Twice would be harmless: it is stored under its hash."""
+    await _photo(world)
+    settled = await asyncio.gather(*(MediaFetcher(world.parts).fetch_some() for _ in range(4)))
+    assert sum(settled) >= 1
+    [row] = await rows(world, Attachment)
+    assert row.state == "stored"
