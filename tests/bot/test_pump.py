@@ -1,0 +1,131 @@
+"""A listener's items are confirmed only after they are kept, by one process at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from sqlalchemy import text as sql
+
+from bot.pump import Pump
+from channels.channel import Inbound
+from storage.lease import Lease, Terms
+from storage.tables import LeaseHolder
+from tests.bot.rows import messages, rows
+from tests.world import World
+
+TERMS = Terms(lifetime=3, beat=0.5, retry=0.05)
+
+
+def _pump(world: World, holder: str = "here") -> Pump:
+    memory = world.memory("chat")
+    url = world.parts.database.url
+    return Pump(
+        world.parts, world.intake, "chat", memory, lease=lambda name: Lease(url, name, terms=TERMS), holder=holder
+    )
+
+
+async def _until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not await true():
+            await asyncio.sleep(0.01)
+
+
+async def _stop(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_what_arrives_is_kept_and_confirmed_and_its_button_settled(world: World) -> None:
+    """Design 1: asking for the next item is the confirmation; a pressed button is answered after the commit."""
+    memory = world.memory("chat")
+    memory.write("ana", "hola")
+    pressed = memory.write("ana", "", pressed="person")
+    task = asyncio.create_task(_pump(world).run())
+    await _until(lambda: _is(memory.confirmed == 2))
+    await _stop(task)
+    assert [one.text for one in await messages(world)] == ["hola", ""]
+    assert memory.settled == [pressed]
+    [holder] = await rows(world, LeaseHolder, "name")
+    assert (holder.name, holder.holder) == ("listener:chat", "here")
+
+
+async def test_what_is_not_committed_is_not_confirmed_and_comes_again(world: World) -> None:
+    """R006: the database fails in the middle; the listener starts again behind what was kept."""
+    memory = world.memory("chat")
+    memory.write("ana", "uno")
+    memory.write("eva", "dos")
+    await _rename(world, "messages", "away")
+    with pytest.raises(Exception, match="messages"):
+        await asyncio.wait_for(_pump(world).run(), 20)
+    assert memory.confirmed == 0
+    await _rename(world, "away", "messages")
+    task = asyncio.create_task(_pump(world).run())
+    await _until(lambda: _is(memory.confirmed == 2))
+    await _stop(task)
+    assert sorted(one.text for one in await messages(world)) == ["dos", "uno"]
+
+
+async def test_a_restart_goes_on_where_the_last_commit_stands(world: World) -> None:
+    """The cursor was saved with the message: nothing is read twice."""
+    memory = world.memory("chat")
+    memory.write("ana", "uno")
+    first = asyncio.create_task(_pump(world).run())
+    await _until(lambda: _is(memory.confirmed == 1))
+    await _stop(first)
+    memory.confirmed = 0
+    memory.write("ana", "dos")
+    second = asyncio.create_task(_pump(world).run())
+    await _until(lambda: _is(memory.confirmed == 2))
+    await _stop(second)
+    assert [one.text for one in await messages(world)] == ["uno", "dos"]
+
+
+async def test_one_at_a_time_listens_and_the_next_takes_over(world: World) -> None:
+    """A second process waits for the lease; frozen holders are tests/storage/test_lease.py's."""
+    memory = world.memory("chat")
+    first = asyncio.create_task(_pump(world, "first").run())
+    await _until(lambda: _held_by(world, "first"))
+    second = asyncio.create_task(_pump(world, "second").run())
+    memory.write("ana", "uno")
+    await _until(lambda: _is(memory.confirmed == 1))
+    assert await _held_by(world, "first")
+    await _stop(first)
+    await _until(lambda: _held_by(world, "second"))
+    memory.write("ana", "dos")
+    await _until(lambda: _is(memory.confirmed == 2))
+    await _stop(second)
+    assert [one.text for one in await messages(world)] == ["uno", "dos"]
+
+
+async def test_a_button_that_cannot_be_settled_harms_nothing(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Telegram no longer knows a callback after some minutes."""
+    memory = world.memory("chat")
+
+    async def too_old(inbound: Inbound) -> None:
+        raise RuntimeError(f"query is too old: {inbound.text}")
+
+    monkeypatch.setattr(memory, "settle", too_old)
+    caplog.set_level("INFO")
+    memory.write("ana", "palabras del cliente", pressed="person")
+    memory.write("ana", "hola")
+    task = asyncio.create_task(_pump(world).run())
+    await _until(lambda: _is(memory.confirmed == 2))
+    await _until(lambda: _is("could not be settled: RuntimeError" in caplog.text))
+    await _stop(task)
+    assert "palabras" not in caplog.text
+
+
+async def _is(true: bool) -> bool:
+    return true
+
+
+async def _held_by(world: World, holder: str) -> bool:
+    return [one.holder for one in await rows(world, LeaseHolder, "name")] == [holder]
+
+
+async def _rename(world: World, table: str, to: str) -> None:
+    async with world.parts.database.transaction() as tx:
+        await (await tx.session.connection()).execute(sql(f"ALTER TABLE {table} RENAME TO {to}"))
