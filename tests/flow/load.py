@@ -28,7 +28,7 @@ async def start(role: str, url: str, port: int, files: Path, *rest: str) -> Node
     """Start a node and wait until it is ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.flow.node", role, url, str(port), str(files), *rest,
-        cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
     line = await asyncio.wait_for(process.stdout.readline(), 60)

@@ -9,8 +9,10 @@ import logging
 import os
 import secrets
 import sys
+from datetime import timedelta
 from pathlib import Path
 from random import SystemRandom
+from threading import Thread
 
 from bot.catalogue import Catalogue
 from bot.intake import Intake
@@ -26,7 +28,7 @@ from nlu.understander import Settings, open_understander
 from storage.database import Database
 from storage.files import Files
 from storage.ids import uuid7_source
-from storage.wake import Worker
+from storage.wake import Pace, Worker
 from tests.flow.wire import Wire, moment
 from tests.world import NUBE
 
@@ -72,25 +74,39 @@ async def web(parts: Parts) -> None:
     await server.serve_forever()
 
 
-async def worker(parts: Parts, url: str) -> None:
-    """Answer and send; prints a line when it begins."""
+async def worker(parts: Parts, url: str, *, quick: bool) -> None:
+    """Answer and send; prints a line when it begins. `quick`: the dead are missed after seconds, for the kill test."""
+    sending, ticker, pace = Sending(parts), Ticker(parts), Pace()
+    if quick:
+        second = timedelta(seconds=1)
+        sending = Sending(parts, patience=3 * second, grace=second)
+        ticker = Ticker(parts, sweep_every=second, forgotten_after=2 * second)
+        pace = Pace(beat=1, stalled=5, rescue=1)
     handlers = Worker(
         url,
-        {"turn": Turns(parts).run, "send": Sending(parts).run},
+        {"turn": Turns(parts).run, "send": sending.run},
         lanes=["wire"],
         log=logging.getLogger("worker"),
+        pace=pace,
     )
     keeper = Keeper(moment, SystemRandom(), asyncio.sleep, log=logging.getLogger("keeper"))
     print("ready", flush=True)
-    await keeper.run_all([Keep("worker", handlers.run), Keep("timers", Ticker(parts).run)])
+    await keeper.run_all([Keep("worker", handlers.run), Keep("timers", ticker.run)])
 
 
 async def main(role: str, url: str, port: str, files: str, *rest: str) -> None:
     """One node."""
     parts = await parts_at(url, int(port), Path(files), model="model" in rest)
-    await (web(parts) if role == "web" else worker(parts, url))
+    await (web(parts) if role == "web" else worker(parts, url, quick="quick" in rest))
+
+
+def _end_with_the_test() -> None:
+    """A test that is itself killed leaves no node behind."""
+    sys.stdin.buffer.read()  # ends when whoever started us is gone
+    os._exit(1)
 
 
 if __name__ == "__main__":
+    Thread(target=_end_with_the_test, daemon=True).start()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     asyncio.run(main(*sys.argv[1:]))
