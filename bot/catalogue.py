@@ -13,6 +13,10 @@ LANGUAGES = ("es", "en", "pt")
 _FOLDER = Path(__file__).parent / "utterances"
 _BLANK = re.compile(r"\{(\w+)\}")
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+_WORD_TO_WRITE = re.compile(
+    r"\*([^*\n]+)\*"
+)  # the files mark words with asterisks, which few channels show as anything else
+_QUOTES = {"es": r"«\1»", "en": r"“\1”", "pt": r"«\1»"}
 _DATED = {"legal": "due", "internal": "target"}
 
 
@@ -42,7 +46,7 @@ class Catalogue:
     @classmethod
     def load(cls, folder: Path = _FOLDER) -> "Catalogue":
         """Read the files. Called once, at the start."""
-        return cls({language: _read(folder / f"{language}.yaml") for language in LANGUAGES})
+        return cls({language: _read(folder / f"{language}.yaml", _QUOTES[language]) for language in LANGUAGES})
 
     def names(self, language: str = "es") -> frozenset[str]:
         """The names of all lines."""
@@ -118,6 +122,10 @@ def blanks_of(text: str) -> frozenset[str]:
     return frozenset(_BLANK.findall(text))
 
 
-def _read(path: Path) -> dict[str, dict[str, str]]:
+def _read(path: Path, quotes: str) -> dict[str, dict[str, str]]:
     loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {name: {"tu": text} if isinstance(text, str) else dict(text) for name, text in loaded.items()}
+    lines = {name: {"tu": text} if isinstance(text, str) else text for name, text in loaded.items()}
+    return {
+        name: {treatment: _WORD_TO_WRITE.sub(quotes, text) for treatment, text in variants.items()}
+        for name, variants in lines.items()
+    }

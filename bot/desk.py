@@ -167,9 +167,17 @@ class Desk:
             row = await tx.outbox.get(outgoing_id, lock=True)
             if row is None or row.state != "queued" or row.attempts:
                 raise TooLateToUndo("it has left already")
-            row.state = "withdrawn"
+            # a long message is several rows; the first has not left, so none has
+            parts = [
+                one
+                for one in await tx.outbox.waiting(row.conversation_id)
+                if one.author == self._mark and one.created_at == row.created_at and one.state == "queued"
+            ]
+            for one in parts:
+                one.state = "withdrawn"
             await tx.ring(f"conversation:{row.conversation_id}")
-            return row.text
+            await tx.ring("desk")
+            return "\n".join(one.text for one in parts)
 
     async def resend(self, outgoing_id: UUID) -> None:
         """Try a failed message once more, to the same address; the attempt really leaves."""
@@ -233,7 +241,7 @@ class Desk:
             case.closed_at = now if to in states.CLOSED else None
             data = {"from": was, "to": to} | ({"note": note} if note else {})
             await held.tx.cases.add_event(case, actor=self._mark, kind="moved", data=data)
-            announced = ev.SolutionAnnounced(self._me.name)
+            announced = ev.SolutionAnnounced(self._me.name, note or None)
             await self._news(held, announced if solved else ev.StateChanged(to, self._me.name, note or None), was)
 
     async def _news(self, held: _Held, event: ev.Event, was: str) -> None:

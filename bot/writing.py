@@ -78,8 +78,10 @@ def subject(conversation: Conversation, case: Case | None) -> str:
 
 
 def offered(rows: Sequence[Outgoing]) -> list[Button]:
-    """The choices that stand under the newest message that offers any."""
+    """The choices that stand under the newest message that offers any; a typed "sí" to an agent chooses none."""
     for row in reversed(rows):
+        if row.author.startswith("agent:"):
+            break
         if row.buttons and row.state != "withdrawn":
             return [Button(one["label"], one["payload"]) for one in row.buttons]
     return []

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -127,6 +128,11 @@ class World:
         return Rooms(self.parts, me)
 
 
+@cache
+def _catalogue() -> Catalogue:
+    return Catalogue.load()  # reading it takes longer than all the rest of a world
+
+
 @asynccontextmanager
 async def a_world(
     url: str,
@@ -152,7 +158,7 @@ async def a_world(
         channels=given,
         kinds={name: name for name in given},
         files=Files(files, limit_bytes=1_000_000),
-        catalogue=Catalogue.load(),
+        catalogue=_catalogue(),
         company=company,
         policy=policy or Policy(undo_seconds=0, burst_seconds={"webchat": 0}),
         understander=understander or await open_understander(NluSettings(enabled=False)),

@@ -24,7 +24,7 @@ def changed(reply: Reply, event: StateChanged) -> None:
         reply.say("update", blanks={"status": status}, notice=True)
 
 
-def announced(reply: Reply, _event: SolutionAnnounced) -> None:
+def announced(reply: Reply, event: SolutionAnnounced) -> None:
     """An agent calls it solved: the customer is asked."""
     if reply.case is None:
         return
@@ -32,6 +32,8 @@ def announced(reply: Reply, _event: SolutionAnnounced) -> None:
     reply.update(stage="filed")
     reply.remember(pending=("closing",))
     reply.do(StopTimer("silence"))
+    if event.note:
+        reply.say("closing_note", blanks={"note": event.note}, notice=True)
     reply.say("closing_question", *SOLVED, notice=True)
 
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 
+LIKELY = 0.5  # below it a doubtful type is a guess, on which nothing is built
+
+
 @dataclass(frozen=True)
 class Heard:
     """A fact of the text. Kinds and normal forms are those of the reader (order, date, amount, email, wish …)."""
@@ -41,6 +44,11 @@ class Said:
     people_online: bool = True
     back_at: str | None = None  # when people are back, in words of the person's language; None: not known
 
+    @property
+    def likely(self) -> str:
+        """The type, where it is more than a guess; else "otro"."""
+        return self.type if self.sure or self.type_confidence >= LIKELY else "otro"
+
 
 @dataclass(frozen=True)
 class AgentTook:
@@ -72,9 +80,10 @@ class StateChanged:
 
 @dataclass(frozen=True)
 class SolutionAnnounced:
-    """An agent says that the case is solved: the customer is asked whether it is."""
+    """An agent says that the case is solved: the customer is asked whether it is. `note` goes with the question."""
 
     by: str
+    note: str | None = None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,12 @@ def _looks_random(code: str) -> bool:
     return any(symbol.isdigit() for symbol in code) and any(symbol.isalpha() for symbol in symbols)
 
 
+def phone_like(text: str) -> str | None:
+    """Seven digits or more in a row, as somebody writes a number to be called at."""
+    found = re.search(r"\+?\d(?:[\s().-]{0,2}\d){6,14}", text)
+    return found.group(0) if found else None
+
+
 def number_in(text: str) -> str | None:
     """A number of three digits or more (letters and hyphens around it included), or None."""
     found = re.search(r"\b(?=[\w-]*\d{3})[\w-]*\d[\w-]*\b", text)

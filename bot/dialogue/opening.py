@@ -11,8 +11,6 @@ from bot.dialogue.gathering import ask, go_on, next_slots
 from bot.dialogue.reply import Reply
 from bot.dialogue.state import CaseFacts, Facts
 
-LIKELY = 0.5  # below it a doubtful type is a guess, and nothing is apologised for
-
 TYPE_CHOICES = tuple(Choice(f"button_type_{name}", f"type:{name}") for name in TYPES)
 
 
@@ -35,12 +33,12 @@ class Report:
         """The report of a message."""
         return cls(
             text=said.text.strip(),
-            type=said.type,
+            type=said.likely,
             facts=facts_of(said),
             confidence=said.type_confidence,
             doubt=not said.sure or said.type == "otro",
             severity=said.severity,
-            second_type=said.second_type,
+            second_type=said.second_type if said.likely == said.type else said.type,
             alarms=said.alarms,
             source=said.source,
         )
@@ -102,7 +100,7 @@ def say_receipt(reply: Reply, *, short: bool = False) -> None:
 def begin(reply: Reply, report: Report) -> None:
     """The first Answer to a report: a word of sympathy, the Receipt, the first questions."""
     case = open_case(reply, report)
-    _say_opener(reply, case, failed=case.type in FAILED and (not case.doubt or report.confidence >= LIKELY))
+    _say_opener(reply, case, failed=case.type in FAILED)
     say_receipt(reply)
     if case.doubt:
         ask_type(reply)

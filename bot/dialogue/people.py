@@ -1,6 +1,6 @@
 """The way to a person: at any turn, at once, without conditions; and silence while a person speaks."""
 
-from bot.dialogue import words
+from bot.dialogue import numbers, words
 from bot.dialogue.answers import absorb, facts_of, merged
 from bot.dialogue.effects import AddContact, CallPerson, Flag, OptOut, StopTimer
 from bot.dialogue.events import AgentGaveBack, AgentTook, Said
@@ -72,10 +72,11 @@ def starts_case(said: Said) -> bool:
 
 def keep_quietly(reply: Reply, said: Said) -> None:
     """Every fact goes to the case without a word; without a case the words are held for one."""
-    phone = phone_in(said)
-    if phone and "callback" in reply.talk.pending:
+    phone = (phone_in(said) or numbers.phone_like(said.text)) if "callback" in reply.talk.pending else None
+    if phone:
         reply.do(AddContact("phone", phone))
         reply.remember(pending=())
+        reply.say("callback_noted", blanks={"phone": phone})  # whoever is hurt must know that the number arrived
     if reply.has_open_case:
         keep(reply, absorb(reply.the_case, (), said), said)
     elif starts_case(said) or said.facts or said.files:
@@ -99,10 +100,10 @@ def keep_facts(reply: Reply, said: Said) -> None:
 def hold(reply: Reply, said: Said) -> None:
     """Keep a report until it can become a case."""
     talk = reply.talk
-    sure = said.type if said.type != "otro" else talk.held_type
+    likely = said.likely if said.likely != "otro" else talk.held_type
     reply.remember(
         held="\n".join(part for part in (talk.held, said.text.strip()) if part) or None,
-        held_type=sure,
+        held_type=likely,
         held_facts=merged(talk.held_facts, facts_of(said)),
         held_severity=max(talk.held_severity, said.severity, key=SEVERITIES.index),
     )

@@ -110,10 +110,7 @@ def linked(reply: Reply, event: ChannelLinked) -> None:
     reply.know(contacts={**reply.profile.contacts, event.kind: True})
     _leave(reply, "contact", "address", "channel")
     reply.remember(reachable=True)
-    if reply.talk.wanted == event.kind:
-        prefer(reply, event.kind, event.address or None)
-    else:
-        reply.say("channel_linked", blanks={"channel": _named(event.kind)})
+    prefer(reply, event.kind, event.address or None)  # a link is made for nobody who did not wish for it
 
 
 def _leave(reply: Reply, *questions: str) -> None:

@@ -302,6 +302,8 @@ class Player:
                 return ev.StateChanged(rest, "Pedro")
             case "note":
                 to, _, note = rest.partition(" ")
+                if to in ("cumplido", "cerrado"):
+                    return ev.SolutionAnnounced("Pedro", note)
                 return ev.StateChanged(to, "Pedro", note)
             case "solved":
                 return ev.SolutionAnnounced("Pedro")

@@ -103,7 +103,7 @@ def test_who_is_addressed_as_tu_never_reads_a_usted() -> None:
 def test_L5_the_first_words_say_that_this_is_an_ai_and_how_to_reach_a_person(language: str) -> None:
     for name in ("ack", "ack_out_of_hours", "ai_notice"):
         assert re.search(r"\((IA|AI)\)", CATALOGUE.line(name, language))
-        assert re.search(r"\*(persona|person|pessoa)\*", CATALOGUE.line(name, language))
+        assert re.search(r"«(persona|pessoa)»|“person”", CATALOGUE.line(name, language))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

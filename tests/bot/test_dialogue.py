@@ -280,7 +280,7 @@ def test_R014_a_file_alone_is_a_file_whatever_the_reader_made_of_nothing() -> No
 
 
 def test_a_channel_that_links_itself_is_told() -> None:
-    assert said(State(), ev.ChannelLinked("telegram", "4242")) == ["channel_linked"]
+    assert said(State(), ev.ChannelLinked("telegram", "4242")) == ["preferred_set"]
 
 
 def test_a_channel_that_came_later_than_the_catalogue_has_a_name() -> None:
