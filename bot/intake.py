@@ -200,7 +200,7 @@ class Intake:
             inbound.sender,
             author="bot",
             kind="ack",
-            text=say(self._parts, "ack", language),
+            text=say(self._parts, "ack", language, treatment=person.treatment),
             lines=["ack"],
             language=language,
             not_before=self._parts.now() + late if late else None,

@@ -49,9 +49,9 @@ class Parts:
         """The company's day."""
         return self.now().astimezone(self.timezone).date()
 
-    def treatment(self) -> str:
-        """tu | usted"""
-        return self.company.treatment
+    def treatment(self, own: str | None = None) -> str:
+        """tu | usted: the person's own, else the company's."""
+        return own or self.company.treatment
 
     def language(self, wanted: str | None) -> str:
         """A language that the company speaks."""

@@ -55,7 +55,7 @@ class Talking:
             name=person.name,
             preferred=parts.kinds.get(preferred.account) if preferred else None,
             contacts=contacts,
-            treatment=parts.treatment(),
+            treatment=parts.treatment(person.treatment),
             opted_out=contact.opted_out_at is not None,
         )
         state = State(talk=_talk(conversation), case=case_facts(case) if case else None, profile=profile)
@@ -86,6 +86,8 @@ class Talking:
                 self.case = self.conversation.case_id = None
             case fx.SetLanguage(language):
                 self.person.language = self.parts.language(language)
+            case fx.SetTreatment(treatment):
+                self.person.treatment = treatment
             case fx.SetName(name):
                 await self.tx.people.rename(self.person, name[:200])
             case fx.SetPreferred(kind, address):
@@ -104,8 +106,8 @@ class Talking:
             case fx.UpdateCase() | fx.Reopen() | fx.ConfirmSolved():
                 if self.case is not None:
                     await Casework(self.parts, self.tx, self.actor).change(self.case, effect)
-            case fx.AddContact() | fx.SetTreatment():
-                pass  # an unproved address is a fact of the case and nothing more; the treatment is the company's
+            case fx.AddContact():
+                pass  # an unproved address is a fact of the case and nothing more
 
     @property
     def _proofs(self) -> Proofs:
@@ -156,7 +158,7 @@ class Talking:
                 await self.tx.cases.link(self.case.id, self.entries)
             return []
         language = self.parts.language(self.person.language)
-        words = wording.answer(self.parts, self.said, self.shown or self.case, language, self.link)
+        words = wording.answer(self.parts, self.said, self.shown or self.case, language, self.link, self.state.profile.treatment)
         return await write(
             self.parts,
             self.tx,

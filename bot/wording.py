@@ -38,12 +38,14 @@ def case_facts(parts: Parts, case: Case | None, language: str) -> dict[str, str]
     }
 
 
-def answer(parts: Parts, said: Sequence[fx.Say], case: Case | None, language: str, link: str | None = None) -> Rendered:
-    """All that was said in one turn, as one text with its buttons."""
+def answer(
+    parts: Parts, said: Sequence[fx.Say], case: Case | None, language: str, link: str | None = None, treatment: str = ""
+) -> Rendered:
+    """All that was said in one turn, as one text with its buttons. `treatment`: the person's own, where it is known."""
     facts = company_facts(parts, language) | case_facts(parts, case, language) | {"link": link or ""}
     unique = list(dict.fromkeys(map(_Once, said)))
     says = [replace(one.say, blanks=_in_words(parts, one.say.blanks, language)) for one in unique]
-    return parts.catalogue.answer(says, language, parts.treatment(), facts, case.due_kind if case else "none")
+    return parts.catalogue.answer(says, language, parts.treatment(treatment), facts, case.due_kind if case else "none")
 
 
 def _in_words(parts: Parts, blanks: Mapping[str, fx.Blank], language: str) -> dict[str, fx.Blank]:

@@ -87,8 +87,10 @@ def offered(rows: Sequence[Outgoing]) -> list[Button]:
     return []
 
 
-def say(parts: Parts, line: str, language: str, blanks: Mapping[str, str] | None = None) -> str:
-    """One line of the catalogue, with the company's own words filled in."""
+def say(
+    parts: Parts, line: str, language: str, blanks: Mapping[str, str] | None = None, treatment: str | None = None
+) -> str:
+    """One line of the catalogue, with the company's own words filled in. `treatment`: the person's own, if known."""
     return parts.catalogue.render(
-        line, language, parts.treatment(), {**company_facts(parts, language), **(blanks or {})}
+        line, language, parts.treatment(treatment), {**company_facts(parts, language), **(blanks or {})}
     )

@@ -33,6 +33,7 @@ class Person(SQLModel, table=True):
     name: str | None = maybe_text()
     folded: str = text_column()  # the name, lower case without accents: what a search looks at
     language: str | None = maybe_text()
+    treatment: str | None = maybe_text()  # tu | usted, as they address us; null: the company's own
     language_votes: int = 0  # messages in a row in another language; two change it
     preferred_contact_id: UUID | None = None
     created_at: datetime = moment()

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 LIKELY = 0.5  # below it a doubtful type is a guess, on which nothing is built
 
 

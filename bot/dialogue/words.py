@@ -213,9 +213,16 @@ def told_name(text: str) -> str | None:
     return found.group(1) if found else None
 
 
+_USTED = (
+    r"\b(usted|sirvanse|sirvase|digame|indiqueme|ayudeme|expliqueme|respondame|permitame|disculpe|senorita|oiga|mire"
+    r"|(cordial|respetuoso) saludo|atentamente|cordialmente|me permito"
+    r"|le (agradezco|agradeceria|cuento|solicito|pido|ruego|escribo))\b"
+)
+
+
 def uses_usted(text: str) -> bool:
     """Addresses us with the formal Spanish pronoun."""
-    return bool(re.search(r"\b(usted|sirvase|digame|indiqueme|ayudeme)\b", fold(text)))
+    return bool(re.search(_USTED, fold(text)))
 
 
 def sentences(text: str) -> Iterable[str]:
