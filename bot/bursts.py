@@ -19,6 +19,18 @@ class Burst:
     files: int
     pressed: str | None
     understanding: Understanding | None
+    refused: tuple[str, ...] = ()  # lines that say of a file why it was not kept
+
+    @property
+    def text(self) -> str:
+        """All words of it."""
+        return "\n".join(message.text for message in self.messages if message.text)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left but files that were not kept."""
+        nothing = not (self.text or self.files or self.pressed)
+        return nothing and bool(self.refused) and self.messages[0].kind != "internal"
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,7 @@ class Waiting:
     pending: str | None
     messages: list[Message]
     files: dict[UUID, int]
+    refused: dict[UUID, list[str]]
     buttons: list[Button]
 
 
@@ -38,19 +51,21 @@ def bursts_of(waiting: Waiting) -> list[Burst]:
     found: list[Burst] = []
     plain: list[Message] = []
 
-    def files(messages: Sequence[Message]) -> int:
-        return sum(waiting.files.get(message.id, 0) for message in messages)
+    def together(messages: Sequence[Message], pressed: str | None = None) -> Burst:
+        files = sum(waiting.files.get(message.id, 0) for message in messages)
+        refused = tuple(line for message in messages for line in waiting.refused.get(message.id, ()))
+        return Burst(tuple(messages), files, pressed, None, refused)
 
     def close() -> None:
         if plain:
-            found.append(Burst(tuple(plain), files(plain), None, None))
+            found.append(together(plain))
             plain.clear()
 
     for message in waiting.messages:
         pressed = message.pressed or (None if plain else pressed_of(message.text, waiting.buttons))
         if pressed or message.kind == "internal" or message.event.get("start"):
             close()
-            found.append(Burst((message,), files((message,)), pressed, None))
+            found.append(together((message,), pressed))
         else:
             plain.append(message)
     close()

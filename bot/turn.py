@@ -120,22 +120,27 @@ class Turns:
             if not messages:
                 return None
             files: dict[UUID, int] = {}
+            refused: dict[UUID, list[str]] = {}
             for attachment in await tx.messages.attachments([one.id for one in messages]):
-                if attachment.message_id is not None and not attachment.inline:
+                if attachment.message_id is None or attachment.inline:
+                    continue
+                if attachment.state == "refused":
+                    too_large = (attachment.reason or "").startswith("larger")  # what storage.files says of it
+                    line = "file_too_large" if too_large else "file_refused"
+                    refused.setdefault(attachment.message_id, []).append(line)
+                else:
                     files[attachment.message_id] = files.get(attachment.message_id, 0) + 1
             recent = await tx.outbox.after(conversation_id, max(0, messages[0].number - 30))
             person = await tx.people.get(conversation.person_id)
         pending = conversation.state.get("pending") or []
         before = [row for row in recent if row.number < messages[0].number and row.account == conversation.account]
-        return Waiting(
-            conversation.account, person.language, pending[0] if pending else None, messages, files, offered(before)
-        )
+        asked = pending[0] if pending else None
+        return Waiting(conversation.account, person.language, asked, messages, files, refused, offered(before))
 
     async def _understand(self, burst: Burst, waiting: Waiting) -> Burst:
         if burst.messages[0].kind == "internal":
             return burst
         last = burst.messages[-1]
-        text = "\n".join(message.text for message in burst.messages if message.text)
         hint = Hint(
             now=last.sent_at.astimezone(self._parts.timezone),
             language=waiting.language or self._parts.company.languages[0],
@@ -143,7 +148,7 @@ class Turns:
             channel=waiting.account,
             pending=waiting.pending,
         )
-        return replace(burst, understanding=await self._understood(text, hint))
+        return replace(burst, understanding=await self._understood(burst.text, hint))
 
     async def _understood(self, text: str, hint: Hint) -> Understanding:
         """Whatever becomes of the model, something is understood: the rules need nothing."""
@@ -167,7 +172,10 @@ class Turns:
                 talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
                 await talking.feed(ev.ChannelLinked(self._parts.kinds[conversation.account], talking.contact.address))
                 continue
-            await talking.feed(self._event(burst, talking))
+            if not burst.empty:
+                await talking.feed(self._event(burst, talking))
+            limit = {"limit": f"{self._parts.policy.attachment_limit_mb:g} MB"}
+            talking.said.extend(fx.Say(line=line, blanks=limit) for line in burst.refused)
         allowed = not talking.said or await self._may_answer(tx, talking)
         if not allowed:
             logger.warning("turn: %s: too many answers in an hour, this one stays unsaid", conversation.id)
@@ -206,13 +214,12 @@ class Turns:
         if burst.understanding is None:
             return _internal(burst.messages[0].event)
         understood = burst.understanding
-        text = "\n".join(message.text for message in burst.messages if message.text)
-        codes = find_codes(text)
+        codes = find_codes(burst.text)
         kinds = tuple(dict.fromkeys(self._parts.kinds.values()))
         now = self._parts.now()
         opens = hours.next_open(self._parts.company.hours_calendar(), now)
         return ev.Said(
-            text=text,
+            text=burst.text,
             language=self._parts.language(understood.language),
             type=understood.type,
             type_confidence=understood.type_confidence,

@@ -231,9 +231,20 @@ async def test_files_are_kept_and_those_that_are_not_are_noted(world: World) -> 
         "video.mp4": "refused",
     }
     assert found["foto.png"].type == "image/png"
+    assert world.parts.files.path(found["foto.png"].sha256 or "").is_file()
     assert "programs are not taken" in (found["factura.pdf"].reason or "")
     assert "1 MB" in (found["video.mp4"].reason or "")
-    assert world.parts.files.path(found["foto.png"].sha256 or "").is_file()
+    answer = world.sent("chat")[-1].text
+    assert "No puedo recibir ese tipo de archivo" in answer
+    assert "pesa más de" in answer
+
+
+async def test_a_file_that_was_not_kept_is_not_said_to_be_kept(world: World) -> None:
+    """A0-8: nothing came but a program."""
+    await world.write("chat", "ana", "", media=(Media(name="x.exe", content=b"MZ" + b"\0" * 100),))
+    answer = world.sent("chat")[-1].text
+    assert "No puedo recibir ese tipo de archivo" in answer
+    assert "lo guardé" not in answer
 
 
 async def test_only_a_file_is_answered_too(world: World) -> None:
