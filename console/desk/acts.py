@@ -39,6 +39,7 @@ class Done:
             visit,
             current=conversation_id,
             toast=toast,
+            page=None,
             **shown.frame,
             **about(self._pages, visit, room),
         )

@@ -5,9 +5,10 @@ import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import UploadFile
@@ -109,6 +110,8 @@ def guarded(pages: Pages) -> type[APIRoute]:
             async def answer(request: Request) -> Response:
                 try:
                     return await handle(request)
+                except RequestValidationError as fault:  # an address that somebody typed
+                    raise HTTPException(404) from fault
                 except LoginNeeded:
                     return to_login(request)
                 except StaleForm:
@@ -125,11 +128,11 @@ def guarded(pages: Pages) -> type[APIRoute]:
 
 def to_login(request: Request) -> Response:
     """Log in, and come back to the page that was asked for."""
-    target = f"{PATH}/login"
-    if request.method == "GET" and "hx-request" not in request.headers:
-        asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"{target}?next={quote(asked)}", status_code=303)
-    if "hx-request" in request.headers:
+    htmx = "hx-request" in request.headers
+    page = urlsplit(request.headers.get("hx-current-url", PATH) if htmx else str(request.url))
+    asked = page.path + (f"?{page.query}" if page.query else "") if htmx or request.method == "GET" else PATH
+    target = f"{PATH}/login?next={quote(asked)}"
+    if htmx:
         return Response(status_code=401, headers={"HX-Redirect": target})
     return RedirectResponse(target, status_code=303)
 

@@ -35,7 +35,11 @@ def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
                 told = about(pages, visit, await visit.rooms.room(c))
             except NoSuchConversation:
                 c = None
-        return HTMLResponse(pages.render("desk/live.html", visit, flags=flags, current=c, **shown.frame, **told))
+        frame = shown.frame
+        if page := request.query_params.get("page"):  # a page without a list keeps its own place in the rail
+            frame |= {"view": page}
+        fresh = pages.render("desk/live.html", visit, flags=flags, current=c, page=page, **frame, **told)
+        return HTMLResponse(fresh)
 
 
 def about(pages: Pages, visit: Visit, room: Room) -> dict[str, Any]:

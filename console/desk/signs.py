@@ -1,6 +1,7 @@
 """Small signs of the console: initials, glyphs, marked words, how much of a term is used."""
 
 import html
+import re
 import zlib
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -36,6 +37,7 @@ TICKS = {
     "withdrawn": "close",
 }
 SOON = 0.8  # of the term
+_EMPHASIS = re.compile(r"(?<![\w*])\*(\S(?:[^*\n]*\S)?)\*(?![\w*])")
 
 
 def glyph(kind: str) -> str:
@@ -105,6 +107,11 @@ def marked(text: str, words: Iterable[str]) -> Markup:
         at = end
     parts.append(html.escape(text[at:]))
     return Markup("".join(parts))  # noqa: S704  every piece of the text is escaped above
+
+
+def emphasised(text: str) -> Markup:
+    """What the bot said, with its `*…*` in bold as the channels show it; everything escaped."""
+    return Markup(_EMPHASIS.sub(r"<b>\1</b>", html.escape(text)))  # noqa: S704  the text is escaped
 
 
 def size(count: int | None) -> str:

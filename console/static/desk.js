@@ -122,18 +122,24 @@ async function refresh() {
   }
 }
 
-let stream = null;
+// A browser opens only six connections to a server: a tab in the background listens only if it is the one for all.
+let stream = null, leads = !navigator.locks;
+navigator.locks?.request("acuse-stream", () => new Promise(() => { leads = true; listen(); }));
 function listen() {
-  if (!data.stream || stream) return;
+  if (!data.stream || stream || (document.hidden && !leads)) return;
   stream = new EventSource(data.stream);
   for (const name of ["open", "desk", "conversation"]) stream.addEventListener(name, () => { $("offline")?.setAttribute("hidden", ""); refresh(); });
   stream.addEventListener("error", () => {
     $("offline")?.removeAttribute("hidden");
-    if (stream.readyState === EventSource.CLOSED) { stream = null; setTimeout(listen, 3000); }
+    if (stream?.readyState === EventSource.CLOSED) { stream = null; refresh(); setTimeout(listen, 3000); }
   });
 }
 addEventListener("pagehide", () => { stream?.close(); stream = null; });
 addEventListener("pageshow", listen);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden && !leads) { stream?.close(); stream = null; }
+  else listen();
+});
 
 // ── alerts: the title, the browser, and for what is urgent the voice ──────────────────────────────────────────────
 
@@ -206,6 +212,7 @@ body.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.status < 300) for (const menu of from?.closest?.("details.menu, details.fold") ? [from.closest("details")] : []) menu.removeAttribute("open");
 });
 body.addEventListener("stale", () => refresh());
+body.addEventListener("resent", (event) => $("f-" + event.detail.value)?.remove());
 
 // ── writing: mode, drafts, files, macros, undo ────────────────────────────────────────────────────────────────────
 
@@ -220,20 +227,30 @@ function write(name) {
 }
 
 const waiting = new Map(); // mode → timer
+const held = (name) => `acuse-draft-${data.c}-${name}`; // what the server may not have yet: this tab's own last words
+function forget(name) {
+  clearTimeout(waiting.get(name));
+  waiting.delete(name);
+  sessionStorage.removeItem(held(name));
+}
 function saveDraft(name, leaving = false) {
   clearTimeout(waiting.get(name));
   waiting.delete(name);
+  const text = $(name).value;
   const form = new FormData();
   form.set("csrf", data.csrf);
   form.set("mode", name);
-  form.set("text", $(name).value);
+  form.set("text", text);
   fetch(`/desk/c/${data.c}/draft`, { method: "POST", body: form, keepalive: leaving }).then((answer) => {
-    if (answer.ok && $("saved")) { $("saved").textContent = $(name).value ? data.saved : ""; }
+    if (!answer.ok) return;
+    if (sessionStorage.getItem(held(name)) === text) sessionStorage.removeItem(held(name));
+    if ($("saved")) $("saved").textContent = $(name).value ? data.saved : "";
   }, () => {});
 }
 document.addEventListener("input", (event) => {
   const name = event.target.dataset?.draft;
   if (name) {
+    sessionStorage.setItem(held(name), event.target.value);
     clearTimeout(waiting.get(name));
     waiting.set(name, setTimeout(saveDraft, 600, name));
     count();
@@ -277,10 +294,11 @@ $("files")?.addEventListener("change", picked);
 const fresh = () => crypto.randomUUID?.() ?? String(Math.random()).slice(2) + Date.now();
 body.addEventListener("htmx:beforeRequest", (event) => {
   const name = event.detail.elt.id === "f-reply" ? "reply" : event.detail.elt.id === "f-note" ? "note" : null;
-  if (name) { clearTimeout(waiting.get(name)); waiting.delete(name); }
+  if (name) { clearTimeout(waiting.get(name)); waiting.delete(name); }  // the message itself overtakes its draft
 });
 body.addEventListener("sent", () => {
   const form = $("f-reply"), input = $("files");
+  forget("reply");
   sentFiles = input?.files.length ? [...input.files] : null;
   form.key.value = fresh();
   $("reply").value = "";
@@ -291,7 +309,7 @@ body.addEventListener("sent", () => {
   toEnd();
   $("reply").focus();
 });
-body.addEventListener("noted", () => { $("note").value = ""; if ($("saved")) $("saved").textContent = ""; mode(room.dataset.speaker === "me" ? "reply" : null); toEnd(); });
+body.addEventListener("noted", () => { forget("note"); $("note").value = ""; if ($("saved")) $("saved").textContent = ""; mode(room.dataset.speaker === "me" ? "reply" : null); toEnd(); });
 body.addEventListener("taken", () => { room.dataset.speaker = "me"; write("reply"); });
 body.addEventListener("given", () => mode(null));
 body.addEventListener("putback", (event) => {
@@ -438,9 +456,17 @@ if ($("keys-on")) {
   $("keys-on").checked = localStorage.getItem("acuse-keys") !== "off";
   $("keys-on").addEventListener("change", () => localStorage.setItem("acuse-keys", $("keys-on").checked ? "on" : "off"));
 }
+if (room) {
+  for (const name of ["reply", "note"]) {
+    const last = sessionStorage.getItem(held(name));
+    if (last !== null && $(name)) { $(name).value = last; saveDraft(name); }
+  }
+}
 if (room) { mode(room.dataset.speaker === "me" ? "reply" : $("note")?.value ? "note" : null); count(); }
 if (rows) {
   rows.scrollTop = Number(sessionStorage.getItem("acuse-list" + location.search) ?? 0);
+  const here = rows.querySelector("[aria-current]");
+  if (here && (here.offsetTop < rows.scrollTop || here.offsetTop + here.offsetHeight > rows.scrollTop + rows.clientHeight)) here.scrollIntoView({ block: "center" });
   addEventListener("pagehide", () => sessionStorage.setItem("acuse-list" + location.search, String(rows.scrollTop)));
 }
 toEnd();

@@ -1,5 +1,6 @@
 """The desk over HTTP, with the real database behind it: the door, the lists, a conversation and what is done in it."""
 
+import json
 import re
 from datetime import timedelta
 from uuid import UUID
@@ -65,7 +66,7 @@ async def test_nobody_comes_in_without_a_login(client: httpx.AsyncClient) -> Non
         assert answer.status_code == 303, path
         assert answer.headers["location"].startswith("/desk/login"), path
     htmx = await client.get("/desk/live", headers={"HX-Request": "true"})
-    assert (htmx.status_code, htmx.headers["hx-redirect"]) == (401, "/desk/login")
+    assert (htmx.status_code, htmx.headers["hx-redirect"]) == (401, "/desk/login?next=/desk")
 
 
 async def test_the_cookie_is_for_the_desk_only_and_no_script_reads_it(
@@ -283,6 +284,30 @@ async def test_undo_gives_the_text_back_and_nothing_leaves(client: httpx.AsyncCl
     assert all(one.text != "Me equivoqué de Ana" for one in world.sent("chat"))
     late = await post(client, f"/desk/sent/{row.id}/undo", token)
     assert late.status_code == 409
+
+
+async def test_undo_takes_back_all_parts_of_a_long_message(client: httpx.AsyncClient, world: World, token: str) -> None:
+    talk = await world.write("chat", "ana", REPORT)
+    await post(client, f"/desk/c/{talk}/take", token)
+    await world.settle(talk)
+    text = "\n".join(f"punto {number}: lo que vamos a hacer por ti" for number in range(200))
+    await post(client, f"/desk/c/{talk}/reply", token, text=text, key="k")
+    rows = [one for one in await world.outgoing() if one.kind == "agent"]
+    assert len(rows) > 1
+    answer = await post(client, f"/desk/sent/{rows[0].id}/undo", token)
+    assert json.loads(answer.headers["hx-trigger"])["putback"]["text"].split() == text.split()
+    await world.settle(talk)
+    assert all("punto" not in one.text for one in world.sent("chat"))
+
+
+async def test_an_address_that_somebody_typed_wrong_is_not_found(client: httpx.AsyncClient, token: str) -> None:
+    for path in (
+        "/desk/c/nonsense",
+        f"/desk/c/{UUID(int=7)}",
+        f"/desk/files/{UUID(int=7)}",
+        f"/desk/mail/{UUID(int=7)}",
+    ):
+        assert (await client.get(path)).status_code == 404, path
 
 
 async def test_a_note_stays_inside(client: httpx.AsyncClient, world: World, token: str) -> None:
