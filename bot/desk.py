@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import takewhile
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from bot import states
@@ -167,12 +168,7 @@ class Desk:
             row = await tx.outbox.get(outgoing_id, lock=True)
             if row is None or row.state != "queued" or row.attempts:
                 raise TooLateToUndo("it has left already")
-            # a long message is several rows; the first has not left, so none has
-            parts = [
-                one
-                for one in await tx.outbox.waiting(row.conversation_id)
-                if one.author == self._mark and one.created_at == row.created_at and one.state == "queued"
-            ]
+            parts = [row, *_further_parts(row, await tx.outbox.waiting(row.conversation_id))]
             for one in parts:
                 one.state = "withdrawn"
             await tx.ring(f"conversation:{row.conversation_id}")
@@ -310,3 +306,12 @@ class Desk:
             if await tx.conversations.get(conversation_id) is None:
                 raise NoSuchConversation("there is no such conversation")
             await tx.desks.save_draft(self._me.id, conversation_id, mode, text)
+
+
+def _further_parts(first: Outgoing, waiting: Sequence[Outgoing]) -> list[Outgoing]:
+    """The rest of a long message: only the first row of a reply has an id made of its key (version 5).
+
+    The first has not left, so none of these has.
+    """
+    own = [one for one in waiting if one.author == first.author and one.number > first.number]
+    return list(takewhile(lambda one: one.id.version != first.id.version, own))
