@@ -31,8 +31,9 @@ measured AS (
                  ) burst ON true
    WHERE o.kind IN ('answer', 'receipt') AND o.author = 'bot' AND o.sent_at IS NOT NULL AND o.fallback_of IS NULL
      AND o.created_at >= :start AND o.created_at < :end
-     AND NOT EXISTS (SELECT 1 FROM outgoing p WHERE p.conversation_id = o.conversation_id
-                      AND p.number > last.number AND p.number < o.number AND p.kind NOT IN ('ack', 'code', 'alert'))
+     -- nothing of ours had answered already; a scalar look-up, because an anti-join would read the whole table
+     AND coalesce((SELECT p.number FROM outgoing p WHERE p.conversation_id = o.conversation_id AND p.number < o.number
+                    AND p.kind NOT IN ('ack', 'code', 'alert') ORDER BY p.number DESC LIMIT 1), 0) < last.number
   UNION ALL
   SELECT 'human', account, id, id, first_human_at, extract(epoch FROM first_human_at -
          CASE WHEN human_asked_at <= first_human_at THEN human_asked_at ELSE created_at END)::float8

@@ -17,7 +17,7 @@ LISTS = "/desk/figures/list"
 FEW = 30  # measurements
 DARKEST, LIGHTEST = 48, 8  # percent of ink in a cell, so that text stays text
 SCALE = (("1 s", 1), ("10 s", 10), ("1 min", 60), ("10 min", 600), ("1 h", 3600), ("1 d", 86_400))
-STRIP = 200  # width of a strip, in its own units
+STRIP = 160  # width of a strip, in its own units
 MARGIN = 12
 
 
@@ -205,15 +205,16 @@ class Board:
             sums[one.severity] += one.cases
         return [self.cell(sums[severity], counted="cases", severity=severity) for severity in SEVERITIES]
 
-    def waits(self) -> list[WaitRow]:
-        """Ack, answer and first person: all together, then by channel where there is more than one."""
+    def waits(self) -> list[tuple[Series | None, list[WaitRow]]]:
+        """Ack, answer and first person: on all channels, then a row for each where there is more than one."""
         found = {(one.kind, one.account): one for one in self._overview.waits}
-        rows = []
-        for kind in WAITS:
-            rows.append(self._wait(kind, None, found.get((kind, None))))
-            parts = [(one, found[kind, one.account]) for one in self.series if (kind, one.account) in found]
-            if len(parts) > 1:
-                rows += [self._wait(kind, one, wait) for one, wait in parts]
+        rows: list[tuple[Series | None, list[WaitRow]]] = [
+            (None, [self._wait(kind, None, found.get((kind, None))) for kind in WAITS])
+        ]
+        measured = [one for one in self.series if any((kind, one.account) in found for kind in WAITS)]
+        if len(measured) > 1:
+            for one in measured:
+                rows.append((one, [self._wait(kind, one, found.get((kind, one.account))) for kind in WAITS]))
         return rows
 
     def _wait(self, kind: str, series: Series | None, wait: Wait | None) -> WaitRow:

@@ -52,7 +52,7 @@ def mix(language: str) -> dict[str, Any]:
 
     top, gap = alt.param(name="top", value=10), alt.param(name="gap", value=1)
     day = alt.X("day:O", axis=None, scale=alt.Scale(paddingInner=0.18, paddingOuter=0.1))
-    up = alt.Scale(domainMin=0, domainMax=alt.ExprRef("top"), nice=False)
+    up = alt.Scale(domain=alt.ExprRef("[0, top]"), nice=False)
     levels = alt.Axis(tickCount=4, tickMinStep=1, format=",d")
     hue = alt.Color("kind:N", scale=alt.Scale(domain=list(KINDS), range=list(HUES)), legend=None)
     glyph = alt.Shape("kind:N", scale=alt.Scale(domain=list(KINDS), range=list(GLYPHS)), legend=None)

@@ -72,8 +72,8 @@ class Findings:
         return w("types_top", count=count, share=self._n.share(total.n, whole)) + " " + told
 
     def waits(self, rows: list[WaitRow]) -> str:
-        """Ack and first person; nothing is said of what was not measured."""
-        whole = {row.kind: row.wait for row in rows if row.series is None and row.wait is not None}
+        """Ack and first person, on all channels; nothing is said of what was hardly measured."""
+        whole = {row.kind: row.wait for row in rows if row.wait is not None}
         said = [
             self._w(f"waits_{kind}", p50=self._n.wait(wait.p50), p95=self._n.wait(wait.p95))
             for kind, wait in whole.items()
@@ -101,4 +101,5 @@ class Findings:
         if not standing.overdue:
             return self._w("now_fine")
         late = self._n.count(standing.overdue)
-        return self._w("now_late", late=late, share=self._n.share(standing.overdue, standing.open))
+        share = self._n.share(standing.overdue, standing.open)
+        return self._w("now_late", late=late, open=self._n.count(standing.open), share=share)

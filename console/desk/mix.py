@@ -115,10 +115,11 @@ def waits_table(board: Board, words: Words) -> list[list[object]]:
     """Wait, channel, n, median and P95 in seconds; nothing measured is an empty field."""
     head: list[object] = [words("csv_kind"), words("channel"), "n", words("csv_p50"), words("csv_p95")]
     rows = [head]
-    for row in board.waits():
-        name = row.series.name if row.series else words("csv_all")
-        p50, p95 = (row.wait.p50, row.wait.p95) if row.wait else (None, None)
-        rows.append([words(f"wait_{row.kind}"), name, row.count.n, p50, p95])
+    for series, measures in board.waits():
+        for row in measures:
+            p50, p95 = (row.wait.p50, row.wait.p95) if row.wait else (None, None)
+            name = series.name if series else words("csv_all")
+            rows.append([words(f"wait_{row.kind}"), name, row.count.n, p50, p95])
     return rows
 
 

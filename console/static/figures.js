@@ -62,6 +62,8 @@
     } catch (fault) {
       const place = figure.querySelector(".chart-in");
       place.removeAttribute("aria-busy");
+      place.removeAttribute("aria-hidden");
+      figure.removeAttribute("role"); // it is words now, no picture
       const words = document.createElement("p");
       words.className = "muted";
       words.textContent = figure.dataset.failed;

@@ -103,10 +103,10 @@ async def test_I17_acks_of_1_to_20_seconds_have_their_median_at_10_5_and_their_P
         rows.left(one, "ack", NOON + _seconds(n))
     await rows.write()
     waits = [one for one in await tx.reports.waits(START, END) if one.kind == "ack"]
-    assert [(one.account, one.count, one.p50, one.p95) for one in waits] == [
-        (None, 20, 10.5, pytest.approx(19.05)),
-        ("email", 10, 15.5, pytest.approx(19.55)),
-        ("telegram", 10, 5.5, pytest.approx(9.55)),
+    assert [(one.account, one.count, one.p50, round(one.p95, 6)) for one in waits] == [
+        (None, 20, 10.5, 19.05),
+        ("email", 10, 15.5, 19.55),
+        ("telegram", 10, 5.5, 9.55),
     ]
 
 
