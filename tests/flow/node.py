@@ -1,5 +1,8 @@
 """A process of the running program, for tests that kill it: `python -m tests.flow.node web|worker URL PORT FILES`.
 
+With `mother` alone it becomes the mother of nodes: each line [role, …] on its standard input forks one, which need not
+import everything again. Its first line is its number, the node's own is its number and what it has to say.
+
 `web` takes in one JSON line {key, sender, text} at a time and answers "ok" after the commit, as a webhook does.
 """
 
@@ -8,7 +11,9 @@ import json
 import logging
 import os
 import secrets
+import signal
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from random import SystemRandom
@@ -50,6 +55,10 @@ async def parts_at(url: str, port: int, files: Path, *, model: bool = False) -> 
     )
 
 
+def _tell(said: object) -> None:
+    print(os.getpid(), said, flush=True)
+
+
 async def web(parts: Parts) -> None:
     """Take in messages; prints the port."""
     intake = Intake(parts, lambda text, sticky: detect(text, sticky).language)
@@ -70,7 +79,7 @@ async def web(parts: Parts) -> None:
         writer.close()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    _tell(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 
@@ -90,7 +99,7 @@ async def worker(parts: Parts, url: str, *, quick: bool) -> None:
         pace=pace,
     )
     keeper = Keeper(moment, SystemRandom(), asyncio.sleep, log=logging.getLogger("keeper"))
-    print("ready", flush=True)
+    _tell("ready")
     await keeper.run_all([Keep("worker", handlers.run), Keep("timers", ticker.run)])
 
 
@@ -106,7 +115,26 @@ def _end_with_the_test() -> None:
     os._exit(1)
 
 
+def mother() -> None:
+    """Fork nodes until standard input ends, and end them with it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever was killed is gone at once
+    children = []
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            asyncio.run(main(*json.loads(line)))
+            os._exit(0)
+        children.append(child)
+        print("forked", child, flush=True)
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
 if __name__ == "__main__":
-    Thread(target=_end_with_the_test, daemon=True).start()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    asyncio.run(main(*sys.argv[1:]))
+    if sys.argv[1:] == ["mother"]:
+        mother()
+    else:
+        Thread(target=_end_with_the_test, daemon=True).start()
+        asyncio.run(main(*sys.argv[1:]))

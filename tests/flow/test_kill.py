@@ -17,7 +17,7 @@ from sqlmodel import col, func, select
 from storage.database import Database
 from storage.ids import uuid7_source
 from storage.tables import Case, Conversation, Delivery, Message, Outgoing
-from tests.flow.load import Client, Node, start
+from tests.flow.load import Client, Forked, Mother
 from tests.flow.wire import Ledger, moment, provider
 
 # One report and what follows it: whatever is answered together, it is one case.
@@ -33,15 +33,16 @@ WORDS = (
 class Machines:
     """One web node and two workers; each that is killed is started again."""
 
-    def __init__(self, url: str, port: int, files: Path, client: Client) -> None:
+    def __init__(self, mother: Mother, url: str, port: int, files: Path, client: Client) -> None:
+        self._mother = mother
         self._how = (url, port, files)
         self._client = client
-        self._alive: dict[str, Node] = {}
+        self._alive: dict[str, Forked] = {}
         self._starting: set[asyncio.Task[None]] = set()
 
     async def begin(self, name: str) -> None:
         """Start a node (again)."""
-        node = await start(name.split()[0], *self._how, "quick")
+        node = await self._mother.bear(name.split()[0], *self._how, "quick")
         self._alive[name] = node
         if name == "web":
             self._client.port = int(node.said)
@@ -52,7 +53,7 @@ class Machines:
             while not self._alive:
                 await asyncio.sleep(0.02)
         name = random.choice(sorted(self._alive))
-        await self._alive.pop(name).kill()
+        self._alive.pop(name).kill()
         task = asyncio.create_task(self.begin(name))
         self._starting.add(task)
         return name
@@ -61,20 +62,16 @@ class Machines:
         """Wait until each runs."""
         await asyncio.gather(*self._starting)
 
-    async def end(self) -> None:
-        """Kill them all."""
-        await asyncio.gather(*self._starting, return_exceptions=True)
-        await asyncio.gather(*(node.kill() for node in self._alive.values()))
-
 
 @asynccontextmanager
 async def _machines(url: str, port: int, files: Path, client: Client) -> AsyncIterator[Machines]:
-    machines = Machines(url, port, files, client)
+    mother = await Mother.begin()
+    machines = Machines(mother, url, port, files, client)
     try:
         await asyncio.gather(*(machines.begin(name) for name in ("web", "worker 1", "worker 2")))
         yield machines
     finally:
-        await machines.end()
+        await mother.end()
 
 
 class Load:
@@ -203,7 +200,7 @@ def _one_talk(ledger: Ledger, messages: Sequence[Message], rows: Sequence[Outgoi
     assert got == sorted(got)
 
 
-@pytest.mark.timeout(600)  # forty seconds of work; a shared machine may give them late
+@pytest.mark.timeout(600)  # half a minute of work; a shared machine may give it late
 async def test_twenty_kills_lose_nothing_and_do_nothing_twice(database_url: str, tmp_path: Path) -> None:
     """R006: 150 messages of thirty people while twenty processes die by SIGKILL. ACUSE_SEED=… plays one run again."""
     await _play(database_url, tmp_path, people=30, kills=20)

@@ -41,7 +41,7 @@ async def provider() -> AsyncIterator[Ledger]:
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while line := await reader.readline():
+            while (line := await reader.readline()).endswith(b"\n"):  # a part of a line: its sender was killed
                 said = json.loads(line)
                 ledger.entries.append(Entry(said["key"], said["to"], said["text"], monotonic()))
                 writer.write(b"ok\n")
