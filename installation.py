@@ -234,13 +234,20 @@ def database_at(config: Configuration, data: Path, *, beside: bool = False) -> I
 
 def running_at(data: Path) -> bool:
     """Whether an Acuse runs our own database in this folder now."""
-    return Embedded(data / "postgres", log=log).running() is not None
+    return _running(Embedded(data / "postgres", log=log)) is not None
+
+
+def _running(embedded: Embedded) -> str | None:
+    try:
+        return embedded.running()
+    except NotADirectoryError:
+        return None  # the start will tell what is wrong with the folder
 
 
 def _joined(embedded: Embedded) -> str | None:
     """The address of the server that another Acuse runs, or is starting just now; None: nobody does."""
     deadline = monotonic() + JOIN_SECONDS
-    while (running := embedded.running()) is None and monotonic() < deadline and _held(embedded.home / "lock"):
+    while (running := _running(embedded)) is None and monotonic() < deadline and _held(embedded.home / "lock"):
         sleep(0.1)
     return running
 

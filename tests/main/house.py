@@ -165,11 +165,13 @@ class Visitor:
         self.client.get("/chat").raise_for_status()
         self._said = 0
 
-    def say(self, text: str) -> None:
-        """Send a message; returns once it is kept."""
+    def say(self, text: str, *files: tuple[str, bytes]) -> None:
+        """Send a message with files (name, content); returns once it is kept."""
         self._said += 1
         fields = {"client_id": f"message-{self._said:08}", "text": text}
-        self.client.post("/chat/messages", data=fields, headers={"x-acuse": "1"}).raise_for_status()
+        sent = [("files", file) for file in files]
+        answer = self.client.post("/chat/messages", data=fields, files=sent or None, headers={"x-acuse": "1"})
+        answer.raise_for_status()
 
     def history(self) -> list[dict[str, str]]:
         """What the window shows."""
