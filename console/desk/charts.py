@@ -12,13 +12,13 @@ from typing import Any
 
 KINDS = ("whatsapp", "email", "webchat", "telegram", "sms", "slack")  # the stacking order, from the foot up
 HUES = ("var(--wa)", "var(--mail)", "var(--web)", "var(--tg)", "var(--sms)", "var(--slack)")
-# the channels' glyphs (static/icons.svg) in the square of -1 to 1 that Vega wants
+# the channels' glyphs (static/icons.svg) in the square of -1 to 1 that Vega wants; its parser loses a Z before an M
 GLYPHS = (
     "M-.725 .725L-.625 .3625A.75 .75 0 1 1 -.3375 .625Z",
-    "M-.775 -.5875H.775V.5875H-.775ZM-.7125 -.4375L0 .1L.7125 -.4375",
-    "M-.775 -.6875H.775V.6875H-.775ZM-.775 -.3H.775M-.375 .125H.375M-.375 .375H.0625",
-    "M.775 -.6875L.4875 .6875L-.0125 .3375L-.2625 .5875L-.325 .1375ZM.775 -.6875L-.775 -.0875L-.325 .1375",
-    "M-.7375 -.6875H.775V.4H0L-.4 .7375V.4H-.7375ZM-.4 -.1375h.05M-.025 -.1375h.05M.35 -.1375h.05",
+    "M-.775 -.5875H.775V.5875H-.775V-.5875M-.7125 -.4375L0 .1L.7125 -.4375",
+    "M-.775 -.6875H.775V.6875H-.775V-.6875M-.775 -.3H.775M-.375 .125H.375M-.375 .375H.0625",
+    "M.775 -.6875L.4875 .6875L-.0125 .3375L-.2625 .5875L-.325 .1375L.775 -.6875M.775 -.6875L-.775 -.0875L-.325 .1375",
+    "M-.7375 -.6875H.775V.4H0L-.4 .7375V.4H-.7375V-.6875M-.4 -.1375h.05M-.025 -.1375h.05M.35 -.1375h.05",
     "M-.2125 -.75L-.4125 .75M.4125 -.75L.2125 .75M-.6875 -.2875H.725M-.725 .2875H.6875",
 )
 FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif'
@@ -86,7 +86,9 @@ def mix(language: str) -> dict[str, Any]:
     leaders = names.mark_rule(strokeWidth=1, opacity=0.7).encode(
         x=away[2], x2=away[14], y=alt.Y("middle:Q", scale=up), y2="at:Q", color=hue
     )
-    signs = names.mark_point(filled=False, size=190, strokeWidth=1.5).encode(x=away[24], y=at, color=hue, shape=glyph)
+    signs = names.mark_point(filled=False, size=190, strokeWidth=1.5, opacity=1).encode(
+        x=away[24], y=at, color=hue, shape=glyph
+    )
     words = names.mark_text(align="left", baseline="middle").encode(x=away[36], y=at, text="name:N")
     chart = alt.layer(bars, leaders, signs, words, ticks, peak).resolve_scale(shape="independent")
     chart = chart.add_params(top, gap).properties(
