@@ -156,7 +156,7 @@ def live(database_url: str, tmp_path: Path) -> Iterator[Live]:
     made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium of the system, one for the run."""
     if not CHROMIUM.exists():
