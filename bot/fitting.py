@@ -18,10 +18,11 @@ def fit(text: str, buttons: Sequence[Button], features: Features) -> list[Part]:
 
 
 def _split(text: str, limit: int) -> list[str]:
-    """Cut at the last paragraph, line or blank before the limit; never in the middle of a word that fits."""
+    """Cut at the end of a paragraph, else of a line, else of a word: at the first of them that fills half a message."""
     parts = []
     while len(text) > limit:
-        cut = max((text.rfind(mark, 1, limit) for mark in ("\n\n", "\n", " ")), key=lambda at: (at > limit // 2, at))
+        ends = [text.rfind(mark, 1, limit) for mark in ("\n\n", "\n", " ")]
+        cut = next((at for at in ends if at > limit // 2), max(ends))
         cut = cut if cut > 0 else limit
         parts.append(text[:cut].rstrip())
         text = text[cut:].lstrip()

@@ -33,11 +33,18 @@ class WeakPassword(Exception):
 class Staff:
     """Log agents in and out. `token` makes random secrets of 32 bytes, as text."""
 
-    def __init__(self, parts: Parts, token: Callable[[], str], *, lasts: timedelta = timedelta(hours=12)) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        token: Callable[[], str],
+        *,
+        lasts: timedelta = timedelta(hours=12),
+        hasher: PasswordHasher | None = None,
+    ) -> None:
         self._parts = parts
         self._token = token
         self._lasts = lasts
-        self._hasher = PasswordHasher()
+        self._hasher = hasher or PasswordHasher()
 
     async def log_in(self, login: str, password: str, address: str) -> str:
         """A new session's token, for a cookie. Raises WrongPassword or TooManyTries."""

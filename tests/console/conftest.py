@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from playwright.sync_api import Browser, sync_playwright
 
 from bot.policy import Policy
@@ -26,6 +27,8 @@ from tests.world import World, a_world
 CHROMIUM = Path("/usr/bin/chromium")
 Result = TypeVar("Result")
 
+QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # what is tested is not its cost
+
 
 def now() -> datetime:
     """The real clock: browsers have no other."""
@@ -38,7 +41,7 @@ def a_site(world: World, bell: Bell, **fields: Any) -> Site:
         "parts": world.parts,
         "intake": world.intake,
         "bell": bell,
-        "staff": Staff(world.parts, lambda: secrets.token_urlsafe(32), lasts=timedelta(hours=12)),
+        "staff": Staff(world.parts, lambda: secrets.token_urlsafe(32), lasts=timedelta(hours=12), hasher=QUICK),
         "settings": Settings(),
         "health": lambda: {"ok": True},
         "token": lambda: secrets.token_urlsafe(32),
