@@ -257,6 +257,26 @@ async def test_withdrawn_rows_never_leave(world: World, clock: Clock) -> None:
     assert "1" not in _texts(world)
 
 
+async def test_what_fails_after_the_take_over_is_not_tried_again(slow_world: World, clock: Clock) -> None:
+    """P19: it was under way when a person took over, and the provider says later that it was too busy."""
+    talk = await _talk(slow_world)
+    slow = _slow(slow_world)
+    await _queue(slow_world, talk, "1")
+    slow.seconds, slow.error = 0.5, Unavailable("busy")
+    sender = asyncio.create_task(slow_world.sending.run(talk))
+    async with asyncio.timeout(5):
+        while not slow.sent:
+            await asyncio.sleep(0.005)
+    await slow_world.desk(await slow_world.agent()).take(talk)
+    await sender
+    slow.seconds, slow.error = 0.0, None
+    clock.advance(timedelta(minutes=1))
+    await slow_world.sending.run(talk)
+    assert _texts(slow_world).count("1") == 1
+    [row] = [one for one in await outgoing(slow_world) if one.text == "1"]
+    assert row.state == "withdrawn"
+
+
 async def test_lost_wake_ups_are_healed_by_the_sweep(world: World, clock: Clock) -> None:
     """Design 4: the truth is in our tables."""
     await world.intake.keep("chat", world.memory("chat").write("ana", BROKEN))

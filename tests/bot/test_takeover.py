@@ -97,6 +97,8 @@ async def test_what_waits_is_withdrawn_in_all_conversations_and_never_leaves(wor
     waiting = {row.id for row in await outgoing(world) if row.state == "queued"}
     assert len(waiting) == 2
     await world.desk(await world.agent()).take(telegram)
+    states = {row.id: row.state for row in await outgoing(world)}
+    assert {states[one] for one in waiting} == {"withdrawn"}  # with the take-over itself, for the agent to see
     clock.advance(timedelta(minutes=10))
     await world.ticker.tick()
     await send_all(world)
