@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bot.parts import Parts
 from bot.reach import Way, best_way, usable
-from bot.writing import write
+from bot.writing import marked, write
 from channels.channel import Address, Button, DeliveryReport
 from storage.tables import Case, Conversation, Outgoing
 from storage.transaction import Transaction
@@ -71,6 +71,7 @@ class Deliveries:
 
     async def _copy(self, tx: Transaction, row: Outgoing, way: Way, case: Case | None) -> Outgoing:
         """The same words, fitted to what the other channel can show, with the same files."""
+        buttons = [Button(one["label"], one["payload"]) for one in row.buttons]
         numbered = len(row.buttons) > self._parts.features(row.account).buttons  # the choices stand in the text
         copies = await write(
             self._parts,
@@ -80,7 +81,7 @@ class Deliveries:
             author=row.author,
             kind=row.kind,
             text=row.text,
-            buttons=[] if numbered else [Button(one["label"], one["payload"]) for one in row.buttons],
+            buttons=[] if numbered else marked(buttons, way.conversation, case),
             lines=row.lines,
             case=case,
             language=row.language,

@@ -248,7 +248,7 @@ class Desk:
         if way is None and held.conversation.flagged_at is None:
             held.conversation.flagged_at, held.conversation.flag_reason = self._parts.now(), "unreachable"
         await held.tx.flush()
-        talking = await Talking.begin(self._parts, held.tx, conversation, actor=self._mark)
+        talking = await Talking.begin(self._parts, held.tx, conversation, about=case.id, actor=self._mark)
         talking.state = replace(talking.state, case=replace(case_facts(case), status=was))
         await talking.feed(event)
         if not usable(self._parts, talking.contact, at_home=True):

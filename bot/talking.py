@@ -14,7 +14,7 @@ from bot.dialogue.state import CaseFacts, Profile, State, Talk, dump, load
 from bot.dialogue.step import step
 from bot.parts import Parts
 from bot.proofs import Proofs
-from bot.writing import write
+from bot.writing import marked, write
 from channels.channel import Address, Button
 from storage.tables import Case, ContactPoint, Conversation, Outgoing, Person
 from storage.transaction import Transaction
@@ -38,10 +38,16 @@ class Talking:
     actor: str = "bot"
 
     @classmethod
-    async def begin(cls, parts: Parts, tx: Transaction, conversation: Conversation, **values: Any) -> "Talking":
-        """Put the state together from its three places."""
+    async def begin(
+        cls, parts: Parts, tx: Transaction, conversation: Conversation, *, about: UUID | None = None, **values: Any
+    ) -> "Talking":
+        """Put the state together from its three places.
+
+        `about` is the case that is meant, where the conversation may talk of another one of the same person.
+        """
         person = await tx.people.get(conversation.person_id)
-        case = await tx.cases.get(conversation.case_id, lock=True) if conversation.case_id else None
+        case_id = about or conversation.case_id
+        case = await tx.cases.get(case_id, lock=True) if case_id else None
         known = await tx.people.contacts(person.id)
         contact = next(one for one in known if one.id == conversation.contact_point_id)
         preferred = next((one for one in known if one.id == person.preferred_contact_id), None)
@@ -58,7 +64,7 @@ class Talking:
             treatment=parts.treatment(person.treatment),
             opted_out=contact.opted_out_at is not None,
         )
-        state = State(talk=_talk(conversation), case=case_facts(case) if case else None, profile=profile)
+        state = State(talk=_talk(conversation, case), case=case_facts(case) if case else None, profile=profile)
         return cls(parts, tx, conversation, contact, person, case, state, **values)
 
     async def feed(self, event: ev.Event) -> None:
@@ -110,6 +116,11 @@ class Talking:
                 pass  # an unproved address is a fact of the case and nothing more
 
     @property
+    def apart(self) -> bool:
+        """Whether this is about another case than the conversation's own, whose pending question stays as it is."""
+        return self.case is not None and self.case.id != self.conversation.case_id
+
+    @property
     def _proofs(self) -> Proofs:
         return Proofs(self.parts, self.tx)
 
@@ -145,7 +156,8 @@ class Talking:
 
     async def finish(self, *, author: str = "bot", news: bool = False) -> list[Outgoing]:
         """Keep the state and write one Answer of all that was said; `news` is something that nobody asked for."""
-        self.conversation.state = dump(self.state.talk)
+        if not self.apart:
+            self.conversation.state = dump(self.state.talk)
         if self.case is not None and self.state.case is not None:
             Casework.keep_facts(self.case, self.state.case)
         if self.link is None:  # Telegram did not say who we are: a link is not promised
@@ -158,7 +170,9 @@ class Talking:
                 await self.tx.cases.link(self.case.id, self.entries)
             return []
         language = self.parts.language(self.person.language)
-        words = wording.answer(self.parts, self.said, self.shown or self.case, language, self.link, self.state.profile.treatment)
+        words = wording.answer(
+            self.parts, self.said, self.shown or self.case, language, self.link, self.state.profile.treatment
+        )
         return await write(
             self.parts,
             self.tx,
@@ -167,7 +181,7 @@ class Talking:
             author=author,
             kind=wording.kind(words.lines, news=news),
             text=words.text,
-            buttons=[Button(label, payload) for label, payload in words.buttons],
+            buttons=marked([Button(label, payload) for label, payload in words.buttons], self.conversation, self.case),
             lines=words.lines,
             case=self.case,
             language=language,
@@ -182,9 +196,10 @@ class Talking:
         return author
 
 
-def _talk(conversation: Conversation) -> Talk:
+def _talk(conversation: Conversation, case: Case | None) -> Talk:
     """The talk as stored; who speaks is decided by the conversation's own column, the lock of all of it."""
-    talk = load(Talk, conversation.state)
+    own = case is None or case.id == conversation.case_id
+    talk = load(Talk, conversation.state if own else {})
     if conversation.speaker != "bot":
         return replace(talk, speaker="person")
     return replace(talk, speaker="bot") if talk.speaker == "person" else talk

@@ -16,7 +16,7 @@ from bot.dialogue import events as ev
 from bot.parts import Parts
 from bot.proofs import LINK_LENGTH, Proofs
 from bot.talking import Talking
-from bot.writing import offered, say, write
+from bot.writing import meant, offered, say, write
 from channels.channel import Address
 from nlu.understander import read_by_rules
 from nlu.understanding import Hint, Understanding
@@ -160,7 +160,7 @@ class Turns:
             return (await asyncio.to_thread(read_by_rules, text, hint)).understanding
 
     async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[Burst]) -> None:
-        entries = [message.id for burst in bursts for message in burst.messages if message.kind == "person"]
+        entries = _ids(bursts)
         talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
         for burst in bursts:
             start = burst.messages[0].event.get("start")
@@ -171,6 +171,13 @@ class Turns:
                 await talking.finish()  # what was said before belongs to the talk as it was
                 talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
                 await talking.feed(ev.ChannelLinked(self._parts.kinds[conversation.account], talking.contact.address))
+                continue
+            if (case := await self._other_case(tx, talking, burst)) is not None:
+                await talking.finish()
+                talking = await Talking.begin(self._parts, tx, conversation, about=case, entries=_ids([burst]))
+                await talking.feed(self._event(burst, talking))
+                await talking.finish()
+                talking = await Talking.begin(self._parts, tx, conversation)
                 continue
             if not burst.empty:
                 await talking.feed(self._event(burst, talking))
@@ -184,6 +191,14 @@ class Turns:
         if (rows or not allowed) and self._parts.features(conversation.account).late_ack:
             await tx.outbox.withdraw_late_acks(conversation.id, self._parts.now())
         await tx.ring("desk")
+
+    async def _other_case(self, tx: Transaction, talking: Talking, burst: Burst) -> UUID | None:
+        """The case that a choice was made about, where it stood under news of another case than the talk's own."""
+        _, code = meant(burst.pressed)
+        case = await tx.cases.by_code(code) if code else None
+        if case is None or case.person_id != talking.person.id or case.id == talking.conversation.case_id:
+            return None
+        return case.id
 
     async def _may_answer(self, tx: Transaction, talking: Talking) -> bool:
         """Two machines must not talk to each other for ever (A0-11), not even if each mail begins a thread."""
@@ -231,7 +246,7 @@ class Turns:
             facts=tuple(ev.Heard(fact.kind, fact.value, fact.text) for fact in understood.facts),
             alarms=tuple(dict.fromkeys(trigger.alarm for trigger in understood.triggers)),
             source=understood.source,
-            pressed=burst.pressed,
+            pressed=meant(burst.pressed)[0],
             files=burst.files,
             code=codes[0] if codes else None,
             channel=self._parts.kinds.get(talking.conversation.account, talking.conversation.account),
@@ -250,6 +265,11 @@ class Turns:
 
 class Overtaken(Exception):
     """Somebody else answered in the meantime; everything of this turn is rolled back and nothing is lost."""
+
+
+def _ids(bursts: Sequence[Burst]) -> list[UUID]:
+    """The messages of people in them."""
+    return [message.id for burst in bursts for message in burst.messages if message.kind == "person"]
 
 
 def _internal(event: dict[str, Any]) -> ev.Event:

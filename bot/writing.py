@@ -13,6 +13,7 @@ from channels.channel import Address, Button
 from storage.tables import Case, Conversation, Outgoing
 from storage.transaction import Transaction
 
+_ABOUT = "@"  # between a choice and the code of its case
 _SUBJECT_PREFIX = re.compile(r"^\s*((re|rv|fwd?|enc|res|aw)\s*:\s*)+", re.IGNORECASE)
 
 
@@ -75,6 +76,24 @@ def subject(conversation: Conversation, case: Case | None) -> str:
     """The thread's own subject, so that a mail program keeps the thread; the channel adds the code's token."""
     own = _SUBJECT_PREFIX.sub("", conversation.subject or "").strip()
     return f"Re: {own}" if own else (case.code if case else "")
+
+
+def marked(buttons: Sequence[Button], conversation: Conversation, case: Case | None) -> list[Button]:
+    """Choices that know which case they decide about: the talk may be of another one, now or when they are pressed."""
+    if case is None:
+        return list(buttons)
+    apart = case.id != conversation.case_id
+    choices = ((one, one.payload.partition(_ABOUT)[0]) for one in buttons)
+    return [
+        Button(one.label, f"{choice}{_ABOUT}{case.code}") if apart or choice.startswith("solved:") else one
+        for one, choice in choices
+    ]
+
+
+def meant(pressed: str | None) -> tuple[str | None, str | None]:
+    """A choice without its mark, and the code of the case that it was marked with."""
+    choice, _, code = (pressed or "").partition(_ABOUT)
+    return choice or None, code or None
 
 
 def offered(rows: Sequence[Outgoing]) -> list[Button]:

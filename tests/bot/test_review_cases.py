@@ -1,0 +1,59 @@
+"""A person with two cases: what is said and decided belongs to the case that is meant."""
+
+from datetime import timedelta
+
+from tests.bot.rows import send_all
+from tests.conftest import Clock
+from tests.world import World
+
+BROKEN = "Compré una licuadora, pedido 48213, y llegó rota. Quiero otra."
+RUDE = "Quiero poner una queja: el vendedor de la tienda del centro me trató muy mal ayer."
+
+
+async def test_news_of_one_case_never_touch_the_other(world: World) -> None:
+    """The preferred chat talks of a newer case: the older one's news name the older, and neither's facts move."""
+    talk = await world.write("chat", "ana", BROKEN)
+    other = await world.write("telegram", "77", RUDE)
+    async with world.parts.database.transaction() as tx:
+        old, new = [(await tx.conversations.get(one)).case_id for one in (talk, other)]  # type: ignore[union-attr]
+        ana = await tx.people.contact("chat", "ana")
+        telegram = await tx.people.contact("telegram", "77")
+        assert ana is not None and telegram is not None
+        await tx.people.join(ana.person_id, telegram.person_id)
+        (await tx.people.get(ana.person_id)).preferred_contact_id = telegram.id
+    before = {one.id: one for one in await world.cases()}
+    desk = world.desk(await world.agent())
+    await desk.move(talk, "en_investigacion")
+    await desk.move(talk, "comunicado")
+    await desk.move(talk, "cumplido")
+    await send_all(world)
+    assert old is not None and new is not None
+    news = world.sent("telegram", "77")[-1]
+    assert news.code == before[old].code
+    after = {one.id: one for one in await world.cases()}
+    assert (after[new].facts, after[new].stage, after[new].doubt) == (
+        before[new].facts,
+        before[new].stage,
+        before[new].doubt,
+    )
+    await world.write("telegram", "77", "Sí", pressed=news.buttons[0].payload)
+    after = {one.id: one for one in await world.cases()}
+    assert after[old].status == "cerrado"
+    assert after[new].status == before[new].status
+
+
+async def test_an_old_question_decides_about_the_case_that_it_was_asked_of(world: World, clock: Clock) -> None:
+    """Instead of an answer they report something new, and press the old button later: the new case stays open."""
+    talk = await world.write("chat", "ana", BROKEN)
+    desk = world.desk(await world.agent())
+    for state in ("en_investigacion", "comunicado", "cumplido"):
+        await desk.move(talk, state)
+    await send_all(world)
+    question = world.sent("chat", "ana")[-1]
+    clock.advance(timedelta(hours=1))
+    await world.write("chat", "ana", RUDE)
+    await world.write("chat", "ana", "Es otro caso", pressed="same:no")
+    old, new = await world.cases()
+    await world.write("chat", "ana", "Sí", pressed=question.buttons[0].payload)
+    after = {one.id: one for one in await world.cases()}
+    assert (after[old.id].status, after[new.id].status) == ("cerrado", new.status)
