@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.desk import Upload
-from channels.channel import DeliveryReport, Undeliverable
+from channels.channel import DeliveryReport, Unavailable, Undeliverable
 from channels.webchat import WebChat
 from storage.outbox import RANK, may_become
 from storage.tables import Attachment, CaseEvent, Delivery, Outgoing
@@ -112,6 +112,19 @@ class TestAnotherWay:
             await _report(world, update, "failed")
             await send_all(world)
         assert len(world.sent("chat")) == before + 1
+
+    async def test_what_was_given_up_goes_the_other_way_and_not_the_same_again(
+        self, world: World, clock: Clock
+    ) -> None:
+        """Two days without the provider: the address is not blamed, and still it is not the next one."""
+        talk = await self._two_ways(world)
+        world.memory("telegram").fail(Unavailable("down"), times=9)
+        before = len(world.sent("chat"))
+        await self._move(world, talk)
+        clock.advance(timedelta(hours=49))
+        await send_all(world)
+        assert len(world.sent("chat")) == before + 1
+        assert (await contact(world, "telegram", "77")).blocked_at is None
 
     async def test_without_another_address_it_is_the_agents(self, world: World, clock: Clock) -> None:
         """A0-7: and it stays on the list of what did not arrive, until somebody sends it again."""

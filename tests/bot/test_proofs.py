@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from bot.codes import new_code
+from bot.dialogue.events import CodeFailed
 from bot.proofs import Proofs
 from bot.refusals import NotPossible
 from channels.memory import Memory
@@ -95,6 +96,10 @@ class TestCodes:
             await world.write("chat", "ana", wrong)
         await world.write("chat", "ana", code)
         assert not await _mail_proved(world)
+        [talk] = [one for one in await world.conversations() if one.account == "chat"]
+        async with world.parts.database.transaction() as tx:  # nor by any other way into the check
+            person = await tx.people.get(talk.person_id)
+            assert await Proofs(world.parts, tx).check_code(talk, person, code) == CodeFailed(0)
 
     async def test_an_old_code_proves_nothing(self, world: World, clock: Clock) -> None:
         code = await _asks_for_mail(world)
