@@ -53,12 +53,15 @@ def _in_words(parts: Parts, blanks: Mapping[str, fx.Blank], language: str) -> di
     return {
         name: fx.Bullets(tuple((label, _fact_in_words(parts, said, language)) for label, said in value.items))
         if isinstance(value, fx.Bullets)
-        else value
+        else (_fact_in_words(parts, value, language) if isinstance(value, str) else value)
         for name, value in blanks.items()
     }
 
 
 def _fact_in_words(parts: Parts, said: str, language: str) -> str:
+    several = re.split(r"([;,] )", said)
+    if len(several) > 1 and all(_DATE.fullmatch(one) or _AMOUNT.fullmatch(one) for one in several[::2]):
+        return "".join(_fact_in_words(parts, one, language) if at % 2 == 0 else one for at, one in enumerate(several))
     if _DATE.fullmatch(said):
         try:
             return dates.day(date.fromisoformat(said), language, parts.today())

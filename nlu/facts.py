@@ -22,7 +22,7 @@ _LINK = (
 _ID = r"(?P<id>(?=[a-z-]*\d)[a-z]{0,5}-?\d[a-z0-9-]{1,19})"
 _NUMBERED = (
     ("order", "pedido|orden|orden de compra|compra|encomenda|order|purchase|po|envio|guia|tracking"),
-    ("invoice", "factura|invoice|bill|recibo|boleta|fatura|nota fiscal|boleto|ticket de compra"),
+    ("invoice", "factura|invoice|bill|recibo|boleta|fatura|nota fiscal|nf|boleto|ticket de compra"),
     ("contract", "contrato|contract|poliza|policy|apolice|suscripcion|suscriptor|account|cuenta|matricula|nic|niu"),
     (
         "document",

@@ -40,7 +40,7 @@ def _expression(phrase: str) -> str:
 def whole(phrases: Sequence[str]) -> re.Pattern[str]:
     """Matches a text that is nothing but these phrases, one or several, and punctuation."""
     one = "|".join(_expression(p) for p in phrases)
-    return re.compile(rf"[\W_]*+(?:(?:{one})(?!\w)[\W_]*+){{1,3}}")
+    return re.compile(rf"[\W_]*+(?:(?:{one})(?!\w)[\W_]*+){{1,5}}")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,15 @@ _NO_CASE = frozenset(
 )
 _CODE = re.compile(r"(?<![\w@.])(?:pqrs?|fel)[\s_#:-]{0,3}(?:[0-9a-z][\s-]?){6}[0-9a-z](?![\w@])")
 _BARE = re.compile(r"(?<![\w@.-])(?=[a-z]*\d)(?=\d*[a-z])[0-9a-z]{7}(?![\w@-])")
-_THUMBS = {"👍": "affirm", "👌": "affirm", "✅": "affirm", "✔": "affirm", "👎": "deny", "❌": "deny", "🙏": "thanks"}
+_THUMBS = {
+    "👍": "affirm",
+    "👌": "affirm",
+    "✅": "affirm",
+    "✔": "affirm",
+    "👎": "deny",
+    "❌": "deny",
+    "🙏": "thanks",
+} | dict.fromkeys("❤💙💚💛🧡💜🥰😊😍😘", "thanks")
 _WORD = re.compile(r"[^\W_]+")
 _LARGE = {"COP": 2_000_000, "CLP": 500_000, "ARS": 500_000, "MXN": 10_000, "PEN": 2_000, "BRL": 3_000}
 _LARGE_OTHER = 500  # dollars, euros, pounds and what is worth about as much

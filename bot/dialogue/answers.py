@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bot.dialogue import numbers, words
 from bot.dialogue.events import Said
-from bot.dialogue.forms import FILLED_BY, FREE_TEXT, known
+from bot.dialogue.forms import FAILED, FILLED_BY, FREE_TEXT, NUMBERS, known
 from bot.dialogue.state import CaseFacts, Facts
 
 _SAYS_NOTHING = frozenset({"affirm", "thanks", "greeting", "deny", "status"})
@@ -92,8 +92,11 @@ def _put(facts: dict[str, tuple[str, ...]], kind: str, value: str, *, fixing: bo
 
 def _typed_facts(facts: dict[str, tuple[str, ...]], said: Said, *, fixing: bool) -> tuple[str, ...]:
     corrected: tuple[str, ...] = ()
+    before = dict(facts)
     fresh: set[str] = set()  # "no, they are 48214 and 48215": the second one does not push the first out
     for heard in said.facts:
+        if fixing and heard.value in before.get(heard.kind, ()):
+            continue  # "not yesterday, the day before": what is taken back is named too
         corrected += _put(facts, heard.kind, heard.value, fixing=fixing and heard.kind not in fresh)
         fresh.add(heard.kind)
     return corrected
@@ -101,7 +104,7 @@ def _typed_facts(facts: dict[str, tuple[str, ...]], said: Said, *, fixing: bool)
 
 def _number(facts: dict[str, tuple[str, ...]], waiting: list[str], said: Said, *, fixing: bool) -> tuple[str, ...]:
     """A bare number answers the question for one, or corrects the one that we have."""
-    asked = {"order", "reference"} & set(waiting)
+    asked = {"order", "reference"} & {*waiting, *facts.get("unknown", ())}  # found in the end, after a "no sé"
     if any(heard.kind in FILLED_BY["reference"] for heard in said.facts) or not (
         asked or (fixing and "order" in facts)
     ):
@@ -109,6 +112,7 @@ def _number(facts: dict[str, tuple[str, ...]], waiting: list[str], said: Said, *
     number = numbers.number_in(said.text)
     if number is None or any(number in heard.text for heard in said.facts):
         return ()
+    facts["unknown"] = tuple(slot for slot in facts.get("unknown", ()) if slot not in asked)
     return _put(facts, "reference" if "reference" in asked else "order", number, fixing=fixing)
 
 
@@ -127,17 +131,23 @@ def _free_text(
 ) -> None:
     """Sentence by sentence to the free question that it answers; the rest is kept aside."""
     text = said.text.strip()
+    if words.shows_file(text) and not words.wishes(text):
+        return
     if not text or (said.act in _SAYS_NOTHING and words.words_of_content(text) <= 2 and aside == "more"):
         return
     free = [slot for slot in waiting if slot in FREE_TEXT and not known(case, slot)]
-    if len(free) == 1 and not _only_facts(text, said):
+    if "what" not in free and _says_the_matter(case, said):
+        _add(facts, "what", text)
+        return
+    if len(free) == 1 and not _only_facts(text, said) and _answers(text, free[0], said):
         _add(facts, free[0], text)
         return
     left: list[str] = []
     for sentence in words.sentences(text):
         slots = _slots_of(sentence, free)
         if not slots and not _only_facts(sentence, said) and not words.insults(sentence):
-            slots = [slot for slot in free if not _filled(case, facts, slot)][:1]
+            open_slots = [slot for slot in free if not _filled(case, facts, slot)]
+            slots = [slot for slot in open_slots if _answers(sentence, slot, said)][:1]
         for slot in slots:
             _add(facts, slot, sentence)
         if not slots:
@@ -145,6 +155,22 @@ def _free_text(
     rest = " ".join(left)
     if rest and not _only_facts(rest, said):
         _add(facts, aside, rest)
+
+
+def _says_the_matter(case: CaseFacts, said: Said) -> bool:
+    """ "Nobody answers!!" opened the case, and only now comes what it is about."""
+    told = " ".join(case.facts.get("what", ()))
+    short = words.words_of_content(told) <= 2 and not case.facts.get("order")
+    return short and said.act == "report" and said.type in FAILED and words.words_of_content(said.text) >= 4
+
+
+def _answers(sentence: str, slot: str, said: Said) -> bool:
+    """Whether it can be taken as an answer: a number is no wish, and an outburst is no time."""
+    numbered = any(heard.text and heard.text in sentence and heard.kind in NUMBERS for heard in said.facts)
+    numbered = numbered or numbers.long_number(sentence)
+    if slot == "solution":
+        return words.wishes(sentence) or not (numbered or words.insults(sentence) or words.has_none(sentence))
+    return slot != "when_where" or not (words.insults(sentence) or numbered or words.wishes(sentence))
 
 
 def _slots_of(sentence: str, free: list[str]) -> list[str]:

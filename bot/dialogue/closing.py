@@ -17,6 +17,7 @@ def changed(reply: Reply, event: StateChanged) -> None:
     if reply.case is None or reply.case.status == event.to:
         return
     reply.state = replace(reply.state, case=replace(reply.case, status=event.to))
+    reply.remember(pending=tuple(slot for slot in reply.talk.pending if slot != "channel"))  # an "ok" is for the news
     status = Word(f"status_{event.to}")
     if event.note:
         reply.say("update_note", blanks={"status": status, "note": event.note}, notice=True)

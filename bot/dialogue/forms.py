@@ -37,6 +37,7 @@ FILLED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+NUMBERS = frozenset({"order", "invoice", "contract", "document", "email", "phone"})
 FREE_TEXT = frozenset({"what", "when_where", "solution", "benefit", "who", "reference"})
 WORTH_A_SECOND_ASKING = frozenset({"what", "solution", "share"})
 FAILED = frozenset({"queja", "reclamo"})  # something went wrong: an apology comes before any question

@@ -10,8 +10,10 @@ from bot.dialogue.forms import (
     CONFIRMED,
     FAILED,
     FORMS,
+    FREE_TEXT,
     MOST_IN_ALL,
     MOST_PER_TURN,
+    NUMBERS,
     SEVERITIES,
     SHOWN,
     WORTH_A_SECOND_ASKING,
@@ -68,7 +70,8 @@ def ask(reply: Reply, slots: tuple[str, ...]) -> None:
         if slot == "contact":
             say_contact(reply)
         else:
-            reply.say(f"ask_{slot}", *_YES_NO.get(slot, ()))
+            again = "_again" if slot == "solution" and slot in reply.the_case.asked else ""
+            reply.say(f"ask_{slot}{again}", *_YES_NO.get(slot, ()))
     reply.update(asked=(*reply.the_case.asked, *slots))
     reply.await_answer(*slots)
 
@@ -97,6 +100,8 @@ def ask_again(reply: Reply) -> None:
 def answered(reply: Reply, said: Said) -> None:
     """The person wrote while questions of the form were open (or wrote on, with none)."""
     absorbed = absorb(reply.the_case, reply.talk.pending, said)
+    if absorbed.facts.get("what") != reply.the_case.facts.get("what") and said.sure and said.type in FAILED:
+        reply.update(type=said.type)  # only now do we hear what it is about
     keep(reply, absorbed, said)
     if absorbed.question:
         reply.say("side_question")
@@ -128,12 +133,21 @@ def acknowledge(reply: Reply, absorbed: Absorbed) -> None:
 def summarise(reply: Reply) -> None:
     """Show what was understood and ask whether it is right."""
     facts = reply.the_case.facts
-    told = " ".join((*facts.get("what", ()), *facts.get("solution", ())))
+    told = " ".join((_short("what", _gist(facts.get("what", ()))), *facts.get("solution", ())))
     shown = {slot: tuple(one for one in facts.get(slot, ()) if slot != "wish" or one not in told) for slot in SHOWN}
+    shown["what"] = (_gist(shown["what"]),)
+    above = {value for slot in NUMBERS for value in facts.get(slot, ())}
+    shown["more"] = tuple(one for one in shown["more"] if not any(value in one for value in above))
     items = tuple((f"label_{slot}", _short(slot, "; ".join(said))) for slot, said in shown.items() if said)
     reply.say("summary", *CONFIRM, blanks={"items": Bullets(items)})
     reply.update(stage="confirming")
     reply.await_answer("confirm")
+
+
+def _gist(told: tuple[str, ...]) -> str:
+    """What happened, without the greeting before it."""
+    parts = [part for one in told for part in words.sentences(one)]
+    return " ".join([part for part in parts if words.words_of_content(part) >= 2] or parts)
 
 
 def _short(slot: str, text: str) -> str:
@@ -144,8 +158,12 @@ def _short(slot: str, text: str) -> str:
 
 def confirmed(reply: Reply, said: Said) -> None:
     """The answer to the summary: yes, no, or the correction itself."""
-    yes = said.pressed == "confirm:yes" or (said.act == "affirm" and not words.corrects(said.text))
-    content = words.words_of_content(said.text) > 2 or bool(said.facts) or numbers.number_in(said.text) is not None
+    more = bool(said.facts) or numbers.number_in(said.text) is not None
+    yes = said.pressed == "confirm:yes" or (said.act == "affirm" and not (words.corrects(said.text) and more))
+    content = words.words_of_content(said.text) > 2 or more
+    if words.unknown(said.text) and not said.pressed:
+        file(reply)  # they cannot say whether it is right: it is kept as it is
+        return
     if said.pressed == "confirm:no" or (not yes and not content):
         reply.say("ask_correction")
         reply.await_answer("correct")
@@ -158,12 +176,22 @@ def confirmed(reply: Reply, said: Said) -> None:
 
 def corrected(reply: Reply, said: Said, *, again: bool = True) -> None:
     """Take the correction in and show the summary once more."""
-    absorbed = absorb(reply.the_case, (), said, correcting=again)
+    case, late = reply.the_case, "again" in reply.talk.pending
+    wanted = () if words.corrects(said.text) else tuple(slot for slot in FORMS[case.type] if not known(case, slot))
+    taken_back = "correct" in reply.talk.pending or words.corrects(said.text)
+    absorbed = absorb(case, tuple(slot for slot in wanted if slot in FREE_TEXT), said, correcting=again and taken_back)
     keep(reply, absorbed, said)
-    if again:
-        if absorbed.corrected:
-            acknowledge(reply, absorbed)
-        summarise(reply)
+    if not again:
+        return
+    if absorbed.corrected:
+        acknowledge(reply, absorbed)
+    elif late:
+        reply.say("noted")
+    if late and not taken_back:  # shown twice already: it is complete with this
+        file(reply)
+        return
+    summarise(reply)
+    reply.await_answer("confirm", "again")
 
 
 def file(reply: Reply) -> None:

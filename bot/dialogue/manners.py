@@ -1,14 +1,12 @@
 """What belongs to no case: greetings, thanks, insults, adverts, the wish to be left alone."""
 
 from bot.dialogue import words
-from bot.dialogue.effects import Choice, OptOut, SetLanguage, SetName, SetTreatment
+from bot.dialogue.effects import OptOut, SetLanguage, SetName, SetTreatment
 from bot.dialogue.events import Said
 from bot.dialogue.gathering import ask_again, say_contact, wants_contact
 from bot.dialogue.opening import TYPE_CHOICES
-from bot.dialogue.people import hand_over, hold
+from bot.dialogue.people import PERSON, hand_over, hold
 from bot.dialogue.reply import Reply
-
-PERSON = Choice("button_person", "person")
 
 
 def get_to_know(reply: Reply, said: Said) -> None:
@@ -63,7 +61,7 @@ def anger(reply: Reply, said: Said) -> None:
     """Acknowledge it once and offer a person; the second time a person takes over. Never mirror, never close."""
     reply.remember(anger=reply.talk.anger + 1)
     if reply.talk.anger == 1:
-        reply.say("anger", PERSON)
+        reply.say("anger_case" if reply.has_open_case else "anger", PERSON)
     else:
         hand_over(reply, said, reason="anger")
 
@@ -76,10 +74,22 @@ def greet(reply: Reply) -> None:
         ask_again(reply)
     elif reply.has_open_case:
         reply.say("greeting_case")
-    else:
+    elif not _idle(reply):
         reply.say("greeting", PERSON)
         ask_for_contact(reply)
     reply.remember(greeted=True)
+
+
+def _idle(reply: Reply) -> bool:
+    """Message after message without a matter: nobody wants to hear the same sentence again."""
+    idle = reply.talk.idle
+    reply.remember(idle=idle + 1)
+    if idle == 1:
+        reply.say("what_can_i_do", *TYPE_CHOICES, PERSON)
+        reply.remember(pending=tuple(dict.fromkeys((*reply.talk.pending, "type"))))
+    elif idle > 1:
+        reply.say("still_here", PERSON)
+    return idle > 0
 
 
 def ask_for_contact(reply: Reply) -> None:
@@ -91,7 +101,7 @@ def ask_for_contact(reply: Reply) -> None:
 
 def thank(reply: Reply) -> None:
     """Bare thanks."""
-    reply.say("welcome")
+    reply.say("welcome" if reply.has_open_case else "welcome_plain")
 
 
 def chat(reply: Reply, said: Said) -> None:
@@ -104,14 +114,14 @@ def chat(reply: Reply, said: Said) -> None:
     if reply.has_open_case:
         reply.say("off_topic_case")
         ask_again(reply)
-    else:
+    elif not _idle(reply):
         reply.say("smalltalk", PERSON)
         ask_for_contact(reply)
 
 
 def cannot_tell(reply: Reply, said: Said) -> None:
     """Words that we can make nothing of, and no case: what can we do? The words are kept for the case that may come."""
-    if said.text or said.files or said.facts:
+    if words.words_of_content(said.text) >= 2 or said.files or said.facts:
         hold(reply, said)
     reply.say("what_can_i_do", *TYPE_CHOICES)
     contact = wants_contact(reply)

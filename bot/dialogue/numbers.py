@@ -40,6 +40,11 @@ def phone_like(text: str) -> str | None:
     return found.group(0) if found else None
 
 
+def long_number(text: str) -> bool:
+    """Five digits or more: an order, a bill, a telephone; no hour and no year."""
+    return bool(re.search(r"\d{5}", text))
+
+
 def number_in(text: str) -> str | None:
     """A number of three digits or more (letters and hyphens around it included), or None."""
     found = re.search(r"\b(?=[\w-]*\d{3})[\w-]*\d[\w-]*\b", text)

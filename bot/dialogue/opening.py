@@ -102,7 +102,8 @@ def begin(reply: Reply, report: Report) -> None:
     case = open_case(reply, report)
     _say_opener(reply, case, failed=case.type in FAILED)
     say_receipt(reply)
-    if case.doubt:
+    either = case.type in FAILED and report.second_type in FAILED  # something failed: whoever reads it decides which
+    if case.doubt and not either:
         ask_type(reply)
     else:
         go_on(reply)
@@ -139,7 +140,8 @@ def settle_type(reply: Reply, said: Said) -> None:
     """The answer to the clarifying question. It is asked once: without an answer the case goes on in doubt."""
     case = reply.the_case
     kind = chosen_type(said)
-    if said.pressed is None and words.words_of_content(said.text) > 2:
+    bare_address = words.words_of_content(said.text) <= 4 and any(one.kind in ("email", "phone") for one in said.facts)
+    if said.pressed is None and words.words_of_content(said.text) > 2 and not bare_address:
         facts = merged(case.facts, facts_of(said))
         slot = "more" if case.facts.get("what") else "what"
         reply.update(facts=merged(facts, {slot: (said.text.strip(),)}))

@@ -2,7 +2,7 @@
 
 from bot.dialogue import numbers, words
 from bot.dialogue.answers import absorb, facts_of, merged
-from bot.dialogue.effects import AddContact, CallPerson, Flag, OptOut, StopTimer
+from bot.dialogue.effects import AddContact, CallPerson, Choice, Flag, OptOut, StopTimer
 from bot.dialogue.events import AgentGaveBack, AgentTook, Said
 from bot.dialogue.forms import SEVERITIES
 from bot.dialogue.gathering import keep, say_contact, wants_contact
@@ -10,6 +10,8 @@ from bot.dialogue.opening import Report, begin, forget_held, open_case, say_rece
 from bot.dialogue.reach import phone_in
 from bot.dialogue.reply import Reply
 from bot.dialogue.state import Facts
+
+PERSON = Choice("button_person", "person")
 
 
 def hand_over(reply: Reply, said: Said, *, reason: str = "asked") -> None:
@@ -60,6 +62,13 @@ def wait(reply: Reply, said: Said) -> None:
         say_receipt(reply)
     else:
         keep_quietly(reply, said)
+
+
+def reassure_once(reply: Reply, said: Said) -> None:
+    """After an alarm only people speak; but whoever asks where they are hears once that they know."""
+    if words.impatient(said.text) and not reply.talk.reassured and reply.talk.speaker == "waiting":
+        reply.say("still_waiting")
+        reply.remember(reassured=True)
 
 
 def starts_case(said: Said) -> bool:

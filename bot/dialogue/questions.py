@@ -6,7 +6,7 @@ from bot.dialogue import closing, people, reach, words
 from bot.dialogue.effects import Choice, UpdateCase
 from bot.dialogue.events import Said
 from bot.dialogue.forms import FORMS
-from bot.dialogue.gathering import answered, confirmed, corrected, go_on
+from bot.dialogue.gathering import answered, confirmed, corrected, file, go_on
 from bot.dialogue.opening import begin, chosen_type, settle_type
 from bot.dialogue.reply import Reply
 
@@ -25,6 +25,11 @@ def same_case(reply: Reply, event: Said) -> bool:
         return False
     same = event.pressed == "same:yes" or event.act == "affirm" or words.same(event.text)
     other = event.pressed == "same:no" or event.act == "deny" or words.another(event.text)
+    if event.act in ("thanks", "greeting", "smalltalk") and not same and not other:
+        people.held_into_case(reply)  # they have turned to something else: nothing gets lost in the case that we have
+        reply.rest()
+        reply.say("welcome" if event.act == "thanks" else "added")
+        return True
     if not same and not other:
         people.hold(reply, event)
         if "again" not in pending:
@@ -83,7 +88,10 @@ def summary(reply: Reply, event: Said) -> bool:
 def what_to_correct(reply: Reply, event: Said) -> bool:
     if "correct" not in reply.talk.pending or reply.case is None or not (event.text.strip() or event.files):
         return False
-    corrected(reply, event)
+    if words.unknown(event.text):
+        file(reply)
+    else:
+        corrected(reply, event)
     return True
 
 
@@ -113,6 +121,9 @@ def which_channel(reply: Reply, event: Said) -> bool:
 
 def how_to_reach(reply: Reply, event: Said) -> bool:
     """We asked how to reach them. An address is taken and the rest of the message goes on its way."""
+    late = reach.email_in(event) and not reply.talk.reachable and words.words_of_content(event.text) <= 5
+    if late:
+        reply.remember(pending=(*reply.talk.pending, "contact"))
     if "contact" not in reply.talk.pending:
         return False
     got = _contact_beside(reply, event)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bot.dialogue import harm, lookups, manners, numbers, people, questions, reach, words
-from bot.dialogue.effects import SendCode, VerifyCode
+from bot.dialogue.effects import Flag, SendCode, VerifyCode
 from bot.dialogue.events import Said
 from bot.dialogue.gathering import answered, ask_again
 from bot.dialogue.opening import Report, begin
@@ -22,6 +22,7 @@ def said(reply: Reply, event: Said) -> None:
             people.listen(reply, event)
     elif reply.talk.safety:
         people.keep_quietly(reply, event)
+        people.reassure_once(reply, event)
     elif harm.is_severe(event):
         harm.alert(reply, event)
         manners.introduce(reply, event)
@@ -145,16 +146,31 @@ def _filed(reply: Reply, event: Said) -> bool:
         manners.thank(reply)
     elif event.act in ("smalltalk", "spam"):
         manners.chat(reply, event)
-    elif people.starts_case(event) and event.type != "otro" and content >= 2:
+    elif words.asks_when(event.text):
+        people.keep_quietly(reply, event)
+        lookups.seek(reply, None)
+    elif words.asks(event.text) and event.type in ("otro", "peticion"):
+        people.keep_quietly(reply, event)
+        reply.say("side_question")
+    elif people.starts_case(event) and event.type != "otro" and content >= 2 and not _belongs_here(event):
         people.hold(reply, event)
         reply.say("ask_same_case", *questions.SAME_CASE)
         reply.await_answer("same_case")
     elif (content >= 1 and event.act not in ("affirm", "deny")) or event.files or event.facts:
         people.keep_quietly(reply, event)
-        reply.say("file_added" if event.files and not event.text else "added")
+        again = reply.talk.added  # the long sentence once; then a nod is enough
+        reply.say("file_added" if event.files and not event.text else "noted" if again else "added")
+        reply.remember(added=True)
     else:
         manners.busy(reply)
     return True
+
+
+def _belongs_here(event: Said) -> bool:
+    """How to reach them, or what they ask for, and little else: no report of its own."""
+    address = any(fact.kind in ("email", "phone") for fact in event.facts)
+    demand = sum(len(fact.text) for fact in event.facts if fact.kind == "wish")
+    return (address and words.words_of_content(event.text) <= 8) or demand >= 0.7 * len(event.text.strip())
 
 
 def _new(reply: Reply, event: Said) -> bool:
@@ -179,9 +195,22 @@ def _report(reply: Reply, event: Said) -> None:
     wish = words.wanted_channel(event.text)
     if wish is not None:
         reply.remember(contact_asked=True)
+    reply.remember(idle=0, added=False)
     begin(reply, Report.of(event))
     if wish is not None:
         reach.want(reply, wish, event)
+
+
+def _gives_up(reply: Reply, event: Said) -> bool:
+    """Too tired to go on: nothing more is asked, people see it, and the case stays open."""
+    if not reply.has_open_case or event.pressed or not words.gives_up(event.text):
+        return False
+    people.keep_quietly(reply, event)
+    reply.do(Flag("gave_up"))
+    reply.update(stage="filed")
+    reply.rest()
+    reply.say("given_up", people.PERSON)
+    return True
 
 
 ROADS: tuple[Road, ...] = (
@@ -192,6 +221,7 @@ ROADS: tuple[Road, ...] = (
     _status,
     _channel,
     _anger,
+    _gives_up,
     questions.solved,
     questions.same_case,
     questions.what_is_missing,

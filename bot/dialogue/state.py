@@ -26,6 +26,8 @@ class Talk:
     wanted: str | None = None  # kind of channel that the person wants and that is not proved yet
     reminded: bool = False  # said once that the case stays open
     held_severity: str = "low"
+    idle: int = 0  # messages in a row that brought nothing
+    added: bool = False  # the last Answer said that the message was added
     apologised: bool = False
     thanked: bool = False  # thanked once for telling us
     safety: bool = False  # the safety line was said: nothing but a person speaks after it

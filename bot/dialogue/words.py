@@ -20,13 +20,14 @@ def _any(*phrases: str, whole: bool = False) -> re.Pattern[str]:
 
 _UNKNOWN = _any(
     r"no (lo )?(se|recuerdo|tengo|sabria)( \w+){0,6}",
-    r"(ni idea|no aplica|ninguno|no me acuerdo|prefiero no decir\w*)",
+    r"(nose|nos[eé]|ns|idk|ni idea)( \w+){0,3}|(no aplica|ninguno|no me acuerdo|no hay|prefiero no decir\w*)",
     r"(i )?(do not|don'?t) (know|remember|have (it|one|any|that|a photo))|no idea|not sure|not applicable|n/a|none",
     r"nao (sei|lembro|tenho)( \w+){0,3}|nao se aplica|nenhum(a)?|nem ideia",
     whole=True,
 )
 _CORRECTION = re.compile(
-    r"^(no|nao)([,.;:]|\s+(es|era|son|it'?s|it is|e|era) (el|la|los|las|the|o|a|un|una)\b)"
+    r"^(si|yes|sim),? (pero|but|mas)\b|^(que )?no (fue|era)\b|^(it )?was not\b|^it wasn.t\b|^nao foi\b"
+    r"|^(no|nao)([,.;:]|\s+(es|era|son|it'?s|it is|e|era) (el|la|los|las|the|o|a|un|una)\b)"
     r"|^(perdon|perdona|disculpa|desculpa|corrijo|corrige|correccion|sorry|wait|actually|correction|na verdade"
     r"|me equivoque|errei|mejor dicho|quise decir|i mean|oops)\b[\s,.:;]"
     r"|\b(me equivoque|quise decir|i meant|quis dizer|en realidad es|na verdade e|is wrong|esta mal el|esta errado)\b"
@@ -46,12 +47,15 @@ _WHEN = re.compile(
     r"\b(ayer|hoy|anoche|lunes|martes|miercoles|jueves|viernes|sabado|domingo|manana|tarde|noche|a las|sede|tienda"
     r"|sucursal|oficina|yesterday|today|monday|tuesday|wednesday|thursday|friday|saturday|sunday|morning|afternoon"
     r"|evening|around|store|shop|branch|office|ontem|hoje|segunda|terca|quarta|quinta|sexta|manha|as \d+|loja|filial"
-    r"|hace \w+ (dias?|semanas?|meses?)|\w+ (days?|weeks?|months?) ago|ha \w+ (dias?|semanas?|meses?))\b"
+    r"|llev(o|amos) \w+ (horas?|dias?|semanas?|meses?)|hace \w+ (dias?|semanas?|meses?)"
+    r"|\w+ (days?|weeks?|months?) ago|ha \w+ (dias?|semanas?|meses?))\b"
 )
 _INSULT = re.compile(
     r"\b(idiotas?|imbecil\w*|estupid\w*|ladron\w*|inutil\w*|mierda|basura|porqueria|malparid\w+|hijueput\w+|pendej\w+"
     r"|cabron\w*|put[oa]s?|stupid|idiots?|morons?|thie(f|ves)|useless|shit\w*|crap|bastards?|fuck\w*|assholes?"
-    r"|ladr(ao|oes)|lixo|merda|burros?|inuteis|filh\w+ da puta|otari\w+)\b"
+    r"|ladr(ao|oes)|lixo|merda|burros?|inuteis|filh\w+ da puta|otari\w+"
+    r"|otro (robot|bot)|another (robot|bot)|outro (robo|bot)|lo que faltaba)\b"
+    r"|[😡🤬😠👿🖕💢]"
 )
 _LANGUAGE = (
     ("en", re.compile(r"\b(in english|english please|speak english|en ingles|em ingles)\b")),
@@ -67,7 +71,7 @@ _CHANNELS = (
 _REACH_ME = re.compile(
     r"\b((escrib|respond|contest|mand|envi|avis|contact|inform|notifi)\w*(me|nos)|prefiero|preferiria|por favor por"
     r"|write (to )?me|reach me|reply (to me )?(by|on|to)|answer me|let me know|update me"
-    r"|(message|e-?mail|contact) me"
+    r"|(message|e-?mail|contact) me|(puede|podria|pode) ser por"
     r"|i('d| would)? (prefer|rather)|escrev\w+-me|prefiro|me (escrev\w+|avis\w+|mand\w+|contat\w+|respond\w+)"
     r"|(cambia\w*|switch|change|muda\w*|troca\w*) (a|al|el canal|to|para|o canal)|mejor por|melhor por)\b"
 )
@@ -125,7 +129,8 @@ def asks(text: str) -> bool:
     """A question of their own, no answer to ours."""
     sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n", text.strip()) if part]
     last = sentences[-1] if sentences else ""
-    return last.endswith("?") and bool(_ASKING.match(fold(last).lstrip("¿ ")))
+    plain = fold(last).lstrip("¿ ")
+    return last.endswith("?") and bool(_ASKING.match(plain) or (len(plain.split()) <= 8 and _ASKS_WHEN.search(plain)))
 
 
 def wishes(text: str) -> bool:
@@ -136,6 +141,53 @@ def wishes(text: str) -> bool:
 def says_when(text: str) -> bool:
     """Says a time or a place."""
     return bool(_WHEN.search(fold(text)))
+
+
+_SHOWS_FILE = re.compile(
+    r"\b(foto|fotos|imagen|captura|archivo|pdf|video|comprobante|photo|picture|file|screenshot|imagem|arquivo)\b"
+)
+_ASKS_WHEN = re.compile(
+    r"\b(cuando|cuanto (se )?(tarda|tiempo|demora)\w*|cuanto falta|para cuando|hasta cuando|how long|when|quando"
+    r"|quanto tempo|demora muito)\b"
+)
+
+
+def shows_file(text: str) -> bool:
+    """A few words that only go with a file ("ahí va la foto")."""
+    return bool(_SHOWS_FILE.search(fold(text))) and len(text.split()) <= 7
+
+
+def asks_when(text: str) -> bool:
+    """Asks how long it takes."""
+    return text.rstrip().endswith("?") and bool(_ASKS_WHEN.search(fold(text)))
+
+
+_HAS_NONE = re.compile(
+    r"\b(no (tengo|hay|se|puedo)|i (do not|don'?t) (have|know)|i can'?t|nao (tenho|sei|consigo)|nose)\b"
+)
+_GIVES_UP = _any(
+    r"(ok,? |bueno,? |no,? |pues )?(ya )?(no importa|da igual|que mas da|dejen?lo (asi|ya)|dejalo asi|olvidenlo"
+    r"|olvidalo|mejor dejemos asi)( \w+){0,2}",
+    r"(ok,? |well,? )?(never ?mind|forget (about )?it|it does ?n.?t matter( anymore)?|leave it)( \w+){0,2}",
+    r"(ok,? )?(deixa?m? (pra|para) la|nao importa mais|tanto faz|esquece\w*|nao precisa mais)( \w+){0,2}",
+    whole=True,
+)
+
+
+def has_none(text: str) -> bool:
+    """Says that they have, know or can do none of it, and wants nothing."""
+    return bool(_HAS_NONE.search(fold(text))) and not wishes(text)
+
+
+def gives_up(text: str) -> bool:
+    """ "It does not matter any more": said out of weariness, and no word that it is solved."""
+    return bool(_GIVES_UP.match(fold(text)))
+
+
+def impatient(text: str) -> bool:
+    """Asks where we are."""
+    waits = re.search(r"\b(sigo esperando|alguien|still waiting|anybody|anyone|ainda esperando|alguem)\b", fold(text))
+    return text.rstrip().endswith("?") or bool(waits)
 
 
 def insults(text: str) -> bool:
@@ -157,7 +209,8 @@ def named_channel(text: str) -> str | None:
 
 def wanted_channel(text: str) -> str | None:
     """The kind of channel by which the person asks to be written to."""
-    return named_channel(text) if _REACH_ME.search(fold(text)) and len(text) < 160 else None
+    short = re.search(r"\b(mejor|melhor|better|instead)\b", fold(text)) and len(text.split()) <= 4
+    return named_channel(text) if (short or _REACH_ME.search(fold(text))) and len(text) < 160 else None
 
 
 def named_type(text: str) -> str | None:
@@ -194,7 +247,9 @@ def same(text: str) -> bool:
 
 def here(text: str) -> bool:
     """By the channel where we are."""
-    return bool(re.search(r"\b(aqui|por aca|este (chat|medio|canal)|here|this (chat|way)|por aqui)\b", fold(text)))
+    return bool(
+        re.search(r"\b((aqui|aki|aca)|por aca|este (chat|medio|canal)|here|this (chat|way)|por aqui)\b", fold(text))
+    )
 
 
 def another(text: str) -> bool:
