@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 from pydantic import BaseModel
 from rich.console import Console
 from sqlalchemy.exc import DBAPIError as DatabaseRefused
@@ -29,7 +30,7 @@ from nlu.understander import Settings as NluSettings
 from storage import backup as backups
 from storage import migrate as migrations
 from storage.connect import is_address
-from storage.embedded import Embedded
+from storage.embedded import DatabaseFault, Embedded
 from storage.postgres import alive
 
 HERE = Path(__file__).resolve().parent
@@ -222,14 +223,21 @@ def database_at(config: Configuration, data: Path, *, beside: bool = False) -> I
         yield Base(config.database)
         return
     embedded = Embedded(data / "postgres", log=log)
-    if beside and (running := _joined(embedded)) is not None:
-        yield Base(running, embedded.bin)
-        return
-    server = Server(embedded)
+    running = _joined(embedded) if beside else None
+    server = None
+    if running is None:
+        try:
+            server = Server(embedded)
+        except DatabaseFault:
+            # several started at once, and another one was first
+            running = _joined(embedded) if beside else None
+            if running is None:
+                raise
     try:
-        yield Base(server.url, embedded.bin, server)
+        yield Base(server.url if server else running or "", embedded.bin, server)
     finally:
-        server.stop()
+        if server is not None:
+            server.stop()
 
 
 def running_at(data: Path) -> bool:
@@ -247,9 +255,23 @@ def _running(embedded: Embedded) -> str | None:
 def _joined(embedded: Embedded) -> str | None:
     """The address of the server that another Acuse runs, or is starting just now; None: nobody does."""
     deadline = monotonic() + JOIN_SECONDS
-    while (running := _running(embedded)) is None and monotonic() < deadline and _held(embedded.home / "lock"):
+    while monotonic() < deadline:
+        running = _running(embedded)
+        if running is not None and _answers(running):
+            return running
+        if running is None and not _held(embedded.home / "lock"):
+            return None
         sleep(0.1)
-    return running
+    return None
+
+
+def _answers(url: str) -> bool:
+    """Whether the database in it is made, too."""
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _held(lock: Path) -> bool:

@@ -69,6 +69,8 @@ class Keeper:
 
     async def run_all(self, parts: Sequence[Keep]) -> None:
         """Keep the parts going until cancelled. Raises a fault of the configuration when one is found at the start."""
+        if not parts:  # a listener without channels that listen: it waits for its end like the others
+            await asyncio.get_running_loop().create_future()
         tasks = {asyncio.create_task(self._keep(part), name=f"keep {part.name}"): part for part in parts}
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
