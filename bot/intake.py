@@ -94,6 +94,8 @@ class Intake:
             language=inbound.language if inbound.language in self._parts.company.languages else None,
             verified_by=proved_by,
         )
+        if contact.verified_at is None and proved_by is not None:
+            contact.verified_at, contact.verified_by = self._parts.now(), proved_by
         conversation = await self._conversation(tx, contact, inbound)
         quiet = self._quiet(conversation)
         message = await tx.messages.receive(
@@ -107,7 +109,7 @@ class Intake:
             event={"start": inbound.start} if inbound.start else {},
             extra=dict(inbound.extra),
             machine=inbound.machine,
-            authentic=inbound.authentic,
+            authentic=features.verified or inbound.authentic or await self._answers_us(tx, contact, inbound),
             raw_sha256=raw.sha256 if raw else None,
             sent_at=inbound.sent_at,
             handled_at=self._parts.now() if inbound.machine else None,
@@ -172,6 +174,11 @@ class Intake:
         theirs = None if ours else await tx.messages.by_thread(contact.account, inbound.replies_to)
         found = ours or theirs
         return await tx.conversations.get(found.conversation_id) if found else None
+
+    async def _answers_us(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> bool:
+        """Whoever knows the id of a mail that we sent to this address reads its mailbox, whatever From is worth."""
+        ours = await tx.outbox.by_provider_ids(contact.account, inbound.replies_to)
+        return ours is not None and ours.address == contact.address
 
     async def _by_token(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> Conversation | None:
         """A code opens a thread only to a person whose case it is: else anybody could write into it."""

@@ -36,6 +36,7 @@ class Talking:
     shown: Case | None = None  # the case whose code and dates fill the blanks, where it is not the talk's own
     link: str | None = None
     actor: str = "bot"
+    authentic: bool = True  # False: the sender of what is answered is not proved
 
     @classmethod
     async def begin(
@@ -51,11 +52,11 @@ class Talking:
         known = await tx.people.contacts(person.id)
         contact = next(one for one in known if one.id == conversation.contact_point_id)
         preferred = next((one for one in known if one.id == person.preferred_contact_id), None)
-        contacts = {
-            parts.kinds[one.account]: one.verified_at is not None
-            for one in known
-            if one.account in parts.kinds and one.blocked_at is None
-        }
+        contacts: dict[str, bool] = {}
+        for one in known:  # one proved address of a kind is enough
+            if one.account in parts.kinds and one.blocked_at is None:
+                kind = parts.kinds[one.account]
+                contacts[kind] = contacts.get(kind, False) or one.verified_at is not None
         profile = Profile(
             language=person.language,
             name=person.name,
@@ -83,7 +84,9 @@ class Talking:
                 self.shown, found = await self._proofs.look_up(self.conversation, self.contact, code)
                 await self.feed(found)
             case fx.VerifyCode(code):
-                await self.feed(await self._proofs.check_code(self.conversation, self.person, code))
+                # else a forged sender would get the news of the person whose name was used, at an address of its own
+                checked = self._proofs.check_code(self.conversation, self.person, code) if self.authentic else None
+                await self.feed(ev.CodeFailed(0) if checked is None else await checked)
             case fx.SendCode(email):
                 await self._proofs.send_code(self.conversation, self.person, self.case, email)
             case fx.LinkTelegram():
@@ -144,7 +147,8 @@ class Talking:
             await self.tx.cases.add_event(self.case, actor=self.actor, kind="flagged", data={"reason": reason})
 
     async def _prefer(self, kind: str, address: str | None) -> None:
-        for contact in await self.tx.people.contacts(self.person.id):
+        known = await self.tx.people.contacts(self.person.id)
+        for contact in sorted(known, key=lambda one: one.id != self.contact.id):  # "here" is where they are
             fits = self.parts.kinds.get(contact.account) == kind and (address is None or contact.address == address)
             if fits and contact.verified_at is not None and contact.blocked_at is None:
                 self.person.preferred_contact_id = contact.id

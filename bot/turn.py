@@ -172,6 +172,7 @@ class Turns:
                 talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
                 await talking.feed(ev.ChannelLinked(self._parts.kinds[conversation.account], talking.contact.address))
                 continue
+            talking.authentic = all(message.authentic for message in burst.messages)
             if (case := await self._other_case(tx, talking, burst)) is not None:
                 await talking.finish()
                 talking = await Talking.begin(self._parts, tx, conversation, about=case, entries=_ids([burst]))

@@ -10,7 +10,7 @@ from sqlmodel import col, select, update
 
 from storage.folding import fold
 from storage.scope import Scope
-from storage.tables import Case, ContactPoint, Conversation, Person
+from storage.tables import Case, ContactPoint, Conversation, Person, Verification
 
 
 class People:
@@ -88,7 +88,12 @@ class People:
     async def join(self, keep: UUID, other: UUID) -> dict[str, list[str]]:
         """Make two people one, after proof. Returns what was moved, so that it can be undone exactly (P8)."""
         moved: dict[str, list[str]] = {"person": [str(other)]}
-        for name, table in (("contact_points", ContactPoint), ("conversations", Conversation), ("cases", Case)):
+        for name, table in (
+            ("contact_points", ContactPoint),
+            ("conversations", Conversation),
+            ("cases", Case),
+            ("verifications", Verification),
+        ):
             query = (
                 update(table)
                 .where(col(table.person_id) == other)
@@ -111,6 +116,8 @@ class People:
         await self._give(Case, (col(Case.person_id) == keep) & (old | new), other)
         await self._give(ContactPoint, (col(ContactPoint.person_id) == keep) & col(ContactPoint.id).in_(theirs), other)
         await self._give(Conversation, (col(Conversation.person_id) == keep) & at_theirs, other)
+        proofs = col(Verification.conversation_id).in_(select(Conversation.id).where(at_theirs))
+        await self._give(Verification, (col(Verification.person_id) == keep) & proofs, other)
         # nobody goes on in a case that is the other's
         foreign = select(Case.id).where(Case.id == Conversation.case_id, Case.person_id != Conversation.person_id)
         strangers = update(Conversation).where(
@@ -119,7 +126,7 @@ class People:
         strangers = strangers.values(case_id=None, state={}, speaker="bot")
         await self._scope.session.exec(strangers.execution_options(synchronize_session="fetch"))
 
-    async def _give(self, table: type[Case | ContactPoint | Conversation], which: Any, to: UUID) -> None:
+    async def _give(self, table: type[Case | ContactPoint | Conversation | Verification], which: Any, to: UUID) -> None:
         query = update(table).where(which).values(person_id=to).execution_options(synchronize_session="fetch")
         await self._scope.session.exec(query)
 
