@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from uuid import UUID
 
 from bot.parts import Parts
 from bot.reach import Way, best_way, usable
@@ -57,9 +58,10 @@ class Deliveries:
         conversation = await tx.conversations.locked(row.conversation_id)
         assert conversation is not None
         case = await tx.cases.get(row.case_id, lock=True) if row.case_id else None
-        contact = await tx.people.contact(row.account, row.address)
-        tried = frozenset({contact.id}) if contact else frozenset()
+        tried = await self._tried(tx, row)
         way = await best_way(self._parts, tx, case, conversation, without=tried) if case else None
+        if row.author == "bot" and (conversation if way is None else way.conversation).speaker != "bot":
+            way = None  # a person speaks: the row stays on the list of what failed, for them
         if case is not None:
             data = {"account": row.account, "reason": reason[:200], "next": way.contact.account if way else None}
             await tx.cases.add_event(case, actor="bot", kind="undelivered", data=data)
@@ -68,6 +70,16 @@ class Deliveries:
             return None
         row.fallback_at = self._parts.now()
         return await self._copy(tx, row, way, case)
+
+    async def _tried(self, tx: Transaction, row: Outgoing) -> frozenset[UUID]:
+        """Every contact point that these words were sent to: two ways that fail must not lead to each other."""
+        tried, seen, one = set[UUID](), set[UUID](), row
+        while one.id not in seen:
+            seen.add(one.id)
+            contact = await tx.people.contact(one.account, one.address)
+            tried |= {contact.id} if contact else set()
+            one = (await tx.outbox.get(one.fallback_of) if one.fallback_of else None) or one
+        return frozenset(tried)
 
     async def _copy(self, tx: Transaction, row: Outgoing, way: Way, case: Case | None) -> Outgoing:
         """The same words, fitted to what the other channel can show, with the same files."""
