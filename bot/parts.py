@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from storage.files import Files
-
 from bot.catalogue import Catalogue
 from bot.company import Company
 from bot.policy import Policy
 from channels.channel import Channel, Features
 from nlu.understanding import Understander
 from storage.database import Database
+from storage.files import Files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,10 @@ class Parts:
         """What an account's channel can show; an account that was removed from the configuration can do nothing."""
         channel = self.channels.get(account)
         return channel.features if channel is not None else Features(may_write_first=False)
+
+    def lane(self, account: str) -> str:
+        """Where an account's sends run; of one that was removed from the configuration, where all others do."""
+        return account if account in self.channels else ""
 
     def account_of_kind(self, kind: str) -> str | None:
         """The first account of a kind of channel."""

@@ -40,7 +40,7 @@ class Sending:
         async with self._parts.database.transaction() as tx:  # more than one run's worth
             conversation = await tx.conversations.get(conversation_id)
             if conversation is not None and await tx.outbox.waiting(conversation_id, limit=1):
-                await tx.wake("send", conversation_id, lane=conversation.account)
+                await tx.wake("send", conversation_id, lane=self._parts.lane(conversation.account))
 
     async def _take(self, conversation_id: UUID) -> Outbound | None:
         """Mark the next row as `sending` under the conversation's lock, the same that a take-over holds."""

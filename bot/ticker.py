@@ -92,7 +92,7 @@ class Ticker:
 
     async def _wake_sends(self, tx: Transaction, due: Sequence[tuple[UUID, str]]) -> None:
         for conversation_id, account in due:
-            await tx.wake("send", conversation_id, lane=account)
+            await tx.wake("send", conversation_id, lane=self._parts.lane(account))
 
     async def _unread(self) -> None:
         for account, channel in self._parts.channels.items():

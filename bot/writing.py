@@ -66,7 +66,7 @@ async def write(
     if case is not None:
         await tx.cases.link(case.id, [*entries, *(row.id for row in rows)])
     if not_before is None or not_before <= parts.now():
-        await tx.wake("send", conversation.id, lane=conversation.account)
+        await tx.wake("send", conversation.id, lane=parts.lane(conversation.account))
     await tx.ring(f"conversation:{conversation.id}")
     await tx.ring("desk")
     return rows

@@ -33,6 +33,10 @@ Handler = Callable[[UUID], Awaitable[None]]
 
 # Whoever holds this row in share lets no worker start it before his own transaction is over.
 _WAITING = text("SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :name AND status = 'todo' FOR SHARE")
+_ADOPT = (
+    "UPDATE procrastinate_jobs SET queue_name = %(sends)s"
+    " WHERE status = 'todo' AND task_name = 'send' AND NOT queue_name = ANY(%(served)s)"
+)
 _LONGEST_QUEUE = 40  # bytes: PostgreSQL cuts the name of a channel at 63, of which procrastinate's prefix takes 23
 
 
@@ -123,6 +127,7 @@ class Worker:
         async with self._pool() as pool:
             app = self._app()
             await app.connector.open_async(pool)
+            await self._adopt(pool)
             endings = Endings(app, self._log)
             app.job_manager = endings
             workers = [self._queue_worker(app, queue, size) for queue, size in self._queues.items()]
@@ -145,6 +150,11 @@ class Worker:
             check=AsyncConnectionPool.check_connection,
             name="acuse worker",
         )
+
+    async def _adopt(self, pool: AsyncConnectionPool[AsyncConnection[TupleRow]]) -> None:
+        """Take over what waits in the lane of an account that is gone: nobody would, and it blocks its key for ever."""
+        async with pool.connection() as connection:
+            await connection.execute(_ADOPT, {"sends": queue_of("send"), "served": list(self._queues)})
 
     def _app(self) -> App:
         app = App(connector=PsycopgConnector())

@@ -58,3 +58,8 @@ async def test_a_receipt_that_failed_is_not_sent_elsewhere_once_a_person_speaks(
     assert [one.state for one in await outgoing(world, "receipt")] == ["failed"]
     async with world.parts.database.transaction() as tx:
         assert receipt.id in [one.id for one in await tx.outbox.failed()]
+
+
+async def test_an_account_that_was_removed_has_no_lane_of_its_own(world: World) -> None:
+    """No worker runs it: its rows go where they can fail, and what matters takes another way."""
+    assert [world.parts.lane(one) for one in ("chat", "removed")] == ["chat", ""]

@@ -221,6 +221,16 @@ async def test_a_lane_with_a_long_name_is_a_lane_like_others(engine: AsyncEngine
         await eventually(lambda: sends.ended == [key])
 
 
+async def test_what_waits_in_the_lane_of_a_removed_account_is_run_by_the_others(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    """Else the message would neither leave nor fail, and nothing could wake its conversation again."""
+    sends, key = Calls(), uuid4()
+    await waken(engine, "send", key, lane="removed")
+    async with working(database_url, nothing, sends, lanes=["mail"]):
+        await eventually(lambda: sends.ended == [key])
+
+
 @pytest.mark.parametrize("failure", [ValueError("my card is 4111"), asyncio.CancelledError("my card is 4111")])
 async def test_a_handler_that_fails_ends_its_wake_up_and_says_nothing_of_the_customer(
     engine: AsyncEngine, database_url: str, caplog: pytest.LogCaptureFixture, failure: BaseException
