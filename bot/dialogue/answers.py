@@ -19,6 +19,7 @@ class Absorbed:
     corrected: tuple[str, ...] = ()  # values that took the place of others
     question: bool = False  # it was a question of their own
     new: bool = False  # something was added
+    none: bool = False  # they do not know, or have none
 
 
 def facts_of(said: Said) -> dict[str, tuple[str, ...]]:
@@ -55,7 +56,7 @@ def absorb(case: CaseFacts, pending: Iterable[str], said: Said, *, correcting: b
             _add(facts, "unknown", slot)
         if words.words_of_content(said.text) > 3:
             _add(facts, "more", said.text.strip())
-        return Absorbed(facts, corrected, new=True)
+        return Absorbed(facts, corrected, new=True, none=True)
     corrected += _number(facts, waiting, said, fixing=fixing)
     if _is_question(said, waiting, facts, case):
         _add(facts, "more", said.text.strip())
@@ -139,6 +140,10 @@ def _free_text(
     if "what" not in free and _says_the_matter(case, said):
         _add(facts, "what", text)
         return
+    told_late = free == ["solution"] and words.says_when(text) and not words.wishes(text) and len(text.split()) <= 8
+    if told_late and not words.starts_wishing(text) and not known(case, "when_where"):
+        _add(facts, "when_where", text)
+        return
     if len(free) == 1 and not _only_facts(text, said) and _answers(text, free[0], said):
         _add(facts, free[0], text)
         return
@@ -174,7 +179,8 @@ def _answers(sentence: str, slot: str, said: Said) -> bool:
 
 
 def _slots_of(sentence: str, free: list[str]) -> list[str]:
-    fits = {"solution": words.wishes(sentence), "when_where": words.says_when(sentence)}
+    wishing = words.starts_wishing(sentence)  # "send it tomorrow" says when it shall be, not when it was
+    fits = {"solution": words.wishes(sentence), "when_where": words.says_when(sentence) and not wishing}
     return [slot for slot in free if fits.get(slot)]
 
 

@@ -123,6 +123,8 @@ def acknowledge(reply: Reply, absorbed: Absorbed) -> None:
     """A word for what was given. In a complaint the person is thanked, once, for telling us."""
     if absorbed.corrected:
         reply.say("corrected", blanks={"value": ", ".join(absorbed.corrected)})
+    elif absorbed.none:
+        reply.say("without_it")
     elif reply.the_case.type in FAILED and not reply.talk.thanked:
         reply.say("thanks_for_telling")
         reply.remember(thanked=True)

@@ -26,7 +26,8 @@ def hand_over(reply: Reply, said: Said, *, reason: str = "asked") -> None:
         open_case(reply, Report.of(said))
         say_receipt(reply)
     elif reply.has_open_case:
-        keep_quietly(reply, said)
+        if said.facts or said.files or words.words_of_content(said.text) > 6:  # the mere wish is no fact of the case
+            keep_quietly(reply, said)
     elif not said.people_online:
         reply.say("handover_meanwhile")
     reply.rest()

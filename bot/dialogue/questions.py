@@ -6,8 +6,8 @@ from bot.dialogue import closing, people, reach, words
 from bot.dialogue.effects import Choice, UpdateCase
 from bot.dialogue.events import Said
 from bot.dialogue.forms import FORMS
-from bot.dialogue.gathering import answered, confirmed, corrected, file, go_on
-from bot.dialogue.opening import begin, chosen_type, settle_type
+from bot.dialogue.gathering import answered, ask_again, confirmed, corrected, file, go_on
+from bot.dialogue.opening import ask_type, begin, chosen_type, settle_type
 from bot.dialogue.reply import Reply
 
 SAME_CASE = (Choice("button_same", "same:yes"), Choice("button_other", "same:no"))
@@ -61,6 +61,12 @@ def which_type(reply: Reply, event: Said) -> bool:
     if event.act in ("greeting", "thanks", "smalltalk") and not pressed:
         return False
     _contact_beside(reply, event)
+    aside = event.text.rstrip().endswith("?") and words.named_type(event.text) is None and not pressed
+    if aside and reply.has_open_case and event.type in ("otro", "peticion"):
+        people.keep_quietly(reply, event)
+        reply.say("side_question")
+        ask_type(reply)
+        return True
     if reply.has_open_case:
         settle_type(reply, event)
         return True
@@ -119,11 +125,19 @@ def which_channel(reply: Reply, event: Said) -> bool:
     return True
 
 
+def late_address(reply: Reply, event: Said) -> bool:
+    """The address that we asked for some questions ago, alone in a message."""
+    open_question = "contact" in reply.talk.pending or reply.talk.proving or not reply.talk.contact_asked
+    late = reach.email_in(event) and not reply.talk.reachable and words.words_of_content(event.text) <= 5
+    if open_question or not late or not reply.has_open_case:
+        return False
+    reach.give_contact(reply, event)
+    ask_again(reply)
+    return True
+
+
 def how_to_reach(reply: Reply, event: Said) -> bool:
     """We asked how to reach them. An address is taken and the rest of the message goes on its way."""
-    late = reach.email_in(event) and not reply.talk.reachable and words.words_of_content(event.text) <= 5
-    if late:
-        reply.remember(pending=(*reply.talk.pending, "contact"))
     if "contact" not in reply.talk.pending:
         return False
     got = _contact_beside(reply, event)

@@ -17,6 +17,7 @@ def said(reply: Reply, event: Said) -> None:
     """One message, or one burst."""
     event = _as_meant(event)
     manners.get_to_know(reply, event)
+    proof = reply.talk.proving is not None and numbers.one_time_code(event.text) is not None
     if reply.talk.speaker == "person":
         if not questions.solved(reply, event) and not _proof(reply, event):
             people.listen(reply, event)
@@ -31,7 +32,8 @@ def said(reply: Reply, event: Said) -> None:
     else:
         manners.introduce(reply, event)
         next(road for road in ROADS if road(reply, event))
-    people.keep_facts(reply, event)
+    if not proof:  # the digits of a one-time code are no fact of the case
+        people.keep_facts(reply, event)
 
 
 def _as_meant(event: Said) -> Said:
@@ -226,6 +228,7 @@ ROADS: tuple[Road, ...] = (
     questions.same_case,
     questions.what_is_missing,
     questions.which_type,
+    questions.late_address,
     questions.summary,
     questions.what_to_correct,
     questions.where_to_write,

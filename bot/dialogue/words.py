@@ -138,6 +138,13 @@ def wishes(text: str) -> bool:
     return bool(_WISH.search(fold(text)))
 
 
+def starts_wishing(text: str) -> bool:
+    """Begins with what shall be done."""
+    return bool(
+        re.match(r"(y |and |e )?(que |q |quier|quisiera|me gustaria|i want|i would|i'?d like|quero )", fold(text))
+    )
+
+
 def says_when(text: str) -> bool:
     """Says a time or a place."""
     return bool(_WHEN.search(fold(text)))
@@ -176,7 +183,10 @@ _GIVES_UP = _any(
 
 def has_none(text: str) -> bool:
     """Says that they have, know or can do none of it, and wants nothing."""
-    return bool(_HAS_NONE.search(fold(text))) and not wishes(text)
+    wants = re.search(
+        r"\b(quier\w+|quisiera|que (me|nos|lo|la)|want|would like|i'?d like|quero|gostaria)\b", fold(text)
+    )
+    return bool(_HAS_NONE.search(fold(text))) and not wants
 
 
 def gives_up(text: str) -> bool:

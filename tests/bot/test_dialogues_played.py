@@ -37,8 +37,15 @@ def emptied(one_database: str) -> str:
     return one_database
 
 
-@pytest.mark.parametrize("language", ["es", "en", "pt"])
-@pytest.mark.parametrize("dialogue", ALL, ids=lambda dialogue: dialogue.name)
+# every conversation in Spanish, every fourth in the two others; all of them under `make soak`
+USUAL = [(one, "es") for one in ALL] + [(one, language) for language in ("en", "pt") for one in ALL[::4]]
+REST = [(one, language) for language in ("en", "pt") for one in ALL if one not in ALL[::4]]
+PLAYS = [pytest.param(one, language, id=f"{one.name}-{language}") for one, language in USUAL] + [
+    pytest.param(one, language, id=f"{one.name}-{language}", marks=pytest.mark.soak) for one, language in REST
+]
+
+
+@pytest.mark.parametrize(("dialogue", "language"), PLAYS)
 async def test_played(dialogue: Dialogue, language: str, emptied: str, tmp_path: Path) -> None:
     async with a_stage(emptied, tmp_path, given_of(dialogue.lines)) as stage:
         await play(stage, dialogue, language)
