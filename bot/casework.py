@@ -1,5 +1,6 @@
 """Open and change cases on behalf of the dialogue; every change leaves an event."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from bot.codes import new_code
@@ -47,11 +48,11 @@ class Casework:
             )
         return case
 
-    def deadline(self, type: str) -> dict[str, Any]:
-        """When the decision is due, and why, for a case that is received now."""
+    def deadline(self, type: str, received: datetime | None = None) -> dict[str, Any]:
+        """When the decision is due, and why, for a case that was received then; without a moment, now."""
         company = self._parts.company
         found = decide(
-            self._parts.now(),
+            received or self._parts.now(),
             country=company.country,
             region=company.region,
             type=type,
@@ -80,7 +81,7 @@ class Casework:
         if effect.type is not None and effect.type != case.type:
             data["type"] = [case.type, effect.type]
             case.type = effect.type
-            due = self.deadline(effect.type)
+            due = self.deadline(effect.type, case.opened_at)
             case.due, case.due_kind, case.due_reason = due["due"], due["due_kind"], due["due_reason"]
         if effect.severity is not None and SEVERITIES.index(effect.severity) > SEVERITIES.index(case.severity):
             data["severity"] = [case.severity, effect.severity]

@@ -261,7 +261,7 @@ class Desk:
             case = self._case(held)
             if type == case.type and not case.doubt:
                 return
-            due = Casework(self._parts, held.tx, self._mark).deadline(type)
+            due = Casework(self._parts, held.tx, self._mark).deadline(type, case.opened_at)
             held.tx.cases.label(
                 case_id=case.id,
                 field="type",

@@ -29,7 +29,8 @@ SELECT c.id, c.account, c.speaker, c.flagged_at, c.flag_reason, c.urgent, c.last
            WHERE m.conversation_id = c.id AND m.kind <> 'internal' ORDER BY m.number DESC LIMIT 1)
          UNION ALL
          (SELECT left(o.text, 200), o.author, o.number FROM outgoing o
-           WHERE o.conversation_id = c.id AND o.state <> 'withdrawn' ORDER BY o.number DESC LIMIT 1)
+           WHERE o.conversation_id = c.id AND o.state <> 'withdrawn' AND o.kind NOT IN ('code', 'alert')
+           ORDER BY o.number DESC LIMIT 1)
        ) both_sides ORDER BY number DESC LIMIT 1
   ) last ON true
 """
@@ -178,12 +179,13 @@ class Inbox:
         """Conversations by the code of their case, else by the person's name, address or any word that was written."""
         if codes:
             query = f"{_ROW} WHERE k.code = ANY(:codes) ORDER BY c.last_at DESC"
-            return await self._rows(query, {"codes": list(codes)})
+            if found := await self._rows(query, {"codes": list(codes)}):
+                return found  # else it is a word: one name in thirty has the right check symbol
         terms = [term for term in fold(words).replace(":", " ").replace("'", " ").split() if term]
         if not terms:
             return []
         query = " & ".join("'" + term.replace("\\", "") + "':*" for term in terms)
-        found = f"""
+        hits = f"""
         WITH query AS (SELECT to_tsquery('simple', :query) AS q),
         hits AS (
           (SELECT c.id FROM people p JOIN conversations c ON c.person_id = p.id, query
@@ -196,7 +198,7 @@ class Inbox:
         )
         {_ROW} JOIN hits ON hits.id = c.id ORDER BY c.last_at DESC, c.id DESC LIMIT :limit
         """  # noqa: S608  only constants of this file are put together
-        return await self._rows(found, {"query": query, "address": words.strip().lower(), "limit": limit})
+        return await self._rows(hits, {"query": query, "address": words.strip().lower(), "limit": limit})
 
     async def said(
         self, conversation_id: UUID, limit: int = 300
