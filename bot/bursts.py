@@ -10,6 +10,8 @@ from channels.channel import Button
 from nlu.understanding import Understanding
 from storage.tables import Message
 
+READ = 20_000  # characters: nobody writes more by hand, and a megabyte must not hold up the others
+
 
 @dataclass(frozen=True)
 class Burst:
@@ -23,8 +25,8 @@ class Burst:
 
     @property
     def text(self) -> str:
-        """All words of it."""
-        return "\n".join(message.text for message in self.messages if message.text)
+        """The words of it that are read; all of them are kept in the messages."""
+        return "\n".join(message.text for message in self.messages if message.text)[:READ]
 
     @property
     def empty(self) -> bool:
