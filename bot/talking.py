@@ -33,7 +33,6 @@ class Talking:
     state: State
     entries: Sequence[UUID] = ()  # messages that belong to whatever case this turn ends with
     said: list[fx.Say] = field(default_factory=list)
-    shown: Case | None = None  # the case whose code and dates fill the blanks, where it is not the talk's own
     link: str | None = None
     actor: str = "bot"
     authentic: bool = True  # False: the sender of what is answered is not proved
@@ -49,6 +48,10 @@ class Talking:
         person = await tx.people.get(conversation.person_id)
         case_id = about or conversation.case_id
         case = await tx.cases.get(case_id, lock=True) if case_id else None
+        if case is not None and case.id == conversation.case_id and conversation.speaker == "bot":
+            # whoever took the case holds its row until the commit: from then on the bot is silent here too,
+            # however late this conversation came to belong to it
+            conversation.speaker = await tx.conversations.speaker_of(case.id)
         known = await tx.people.contacts(person.id)
         contact = next(one for one in known if one.id == conversation.contact_point_id)
         preferred = next((one for one in known if one.id == person.preferred_contact_id), None)
@@ -81,8 +84,7 @@ class Talking:
             case fx.OpenCase():
                 await self._open(effect)
             case fx.AskStatus(code):
-                self.shown, found = await self._proofs.look_up(self.conversation, self.contact, code)
-                await self.feed(found)
+                await self._look_up(code)
             case fx.VerifyCode(code):
                 # else a forged sender would get the news of the person whose name was used, at an address of its own
                 checked = self._proofs.check_code(self.conversation, self.person, code) if self.authentic else None
@@ -126,6 +128,18 @@ class Talking:
     @property
     def _proofs(self) -> Proofs:
         return Proofs(self.parts, self.tx)
+
+    async def _look_up(self, code: str | None) -> None:
+        """What is said of the case that was found holds its own code and dates, and nothing else of the turn does."""
+        case, found = await self._proofs.look_up(self.conversation, self.contact, code)
+        before = len(self.said)
+        await self.feed(found)
+        if case is not None:
+            language = self.parts.language(self.person.language)
+            self.said[before:] = [
+                wording.of_case(self.parts, one, case, language) if one.line.startswith("status_") else one
+                for one in self.said[before:]
+            ]
 
     async def _open(self, effect: fx.OpenCase) -> None:
         casework = Casework(self.parts, self.tx, self.actor)
@@ -174,9 +188,7 @@ class Talking:
                 await self.tx.cases.link(self.case.id, self.entries)
             return []
         language = self.parts.language(self.person.language)
-        words = wording.answer(
-            self.parts, self.said, self.shown or self.case, language, self.link, self.state.profile.treatment
-        )
+        words = wording.answer(self.parts, self.said, self.case, language, self.link, self.state.profile.treatment)
         return await write(
             self.parts,
             self.tx,

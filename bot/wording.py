@@ -38,6 +38,12 @@ def case_facts(parts: Parts, case: Case | None, language: str) -> dict[str, str]
     }
 
 
+def of_case(parts: Parts, say: fx.Say, case: Case, language: str) -> fx.Say:
+    """A line that speaks of this case, whichever case the rest of the Answer is about."""
+    line = parts.catalogue.name_of(say, case.due_kind)
+    return replace(say, line=line, dated=False, blanks={**case_facts(parts, case, language), **say.blanks})
+
+
 def answer(
     parts: Parts, said: Sequence[fx.Say], case: Case | None, language: str, link: str | None = None, treatment: str = ""
 ) -> Rendered:

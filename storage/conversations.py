@@ -76,6 +76,11 @@ class Conversations:
             query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
         return list((await self._scope.session.exec(query)).all())
 
+    async def speaker_of(self, case_id: UUID) -> str:
+        """Who speaks in a case's conversations: `bot`, unless an agent has taken it."""
+        query = select(Conversation.speaker).where(Conversation.case_id == case_id, Conversation.speaker != "bot")
+        return (await self._scope.session.exec(query.limit(1))).first() or "bot"
+
     async def latest_of_contact(self, contact_id: UUID) -> Conversation | None:
         """The newest open conversation of an address."""
         query = (

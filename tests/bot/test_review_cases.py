@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.bot.rows import send_all
+from tests.bot.rows import outgoing, send_all
 from tests.conftest import Clock
 from tests.world import World
 
@@ -57,3 +57,35 @@ async def test_an_old_question_decides_about_the_case_that_it_was_asked_of(world
     await world.write("chat", "ana", "Sí", pressed=question.buttons[0].payload)
     after = {one.id: one for one in await world.cases()}
     assert (after[old.id].status, after[new.id].status) == ("cerrado", new.status)
+
+
+async def test_a_receipt_beside_a_look_up_names_its_own_case(world: World) -> None:
+    """Two bursts of one turn: asked after a stranger's code, then a report; nobody gets the other's code or date."""
+    await world.write("telegram", "eva", BROKEN)
+    [hers] = await world.cases()
+    await world.write("chat", "ana", "hola")
+    for text, pressed in ((f"estado {hers.code}", None), ("Sí", "x:none"), (BROKEN, None)):
+        await world.intake.keep("chat", world.memory("chat").write("ana", text, pressed=pressed))
+    [talk] = [one for one in await world.conversations() if one.account == "chat"]
+    await world.settle(talk.id)
+    [own] = [one for one in await world.cases() if one.id != hers.id]
+    [receipt] = [one for one in await outgoing(world, "receipt") if one.conversation_id == talk.id]
+    said = receipt.text.split("\n\n")
+    assert [hers.code in one for one in said if one.startswith(hers.code)] == [True]  # the state that they asked for
+    assert own.code in receipt.text
+    assert receipt.text.count(hers.code) == 1
+
+
+async def test_a_case_that_a_person_has_taken_is_silent_wherever_it_turns_up(world: World) -> None:
+    """One speaker: however a conversation came to belong to the case, the bot is silent there from its next turn on."""
+    talk = await world.write("chat", "ana", BROKEN)
+    await world.desk(await world.agent()).take(talk)
+    other = await world.write("telegram", "77", "hola")
+    async with world.parts.database.transaction() as tx:
+        conversation = await tx.conversations.locked(other)
+        taken = await tx.conversations.get(talk)
+        assert conversation is not None and taken is not None
+        conversation.case_id = taken.case_id  # a thread that was being made while the agent took the case
+    before = len(world.sent("telegram", "77"))
+    await world.write("telegram", "77", "¿Y mi licuadora?")
+    assert len(world.sent("telegram", "77")) == before
