@@ -65,19 +65,21 @@ class Ticker:
         Each in its own transaction: whoever holds one conversation must not wait for the next.
         """
         async with self._parts.database.transaction() as tx:
-            for timer in await tx.timers.due(limit=1):
-                conversation = await tx.conversations.locked(timer.conversation_id)
-                if conversation is not None:
-                    await tx.messages.receive(
-                        conversation,
-                        provider_key=f"{timer.key}:{timer.due_at.isoformat()}",
-                        account="internal",
-                        kind="internal",
-                        event={"kind": timer.kind, **timer.data},
-                    )
-                    await tx.wake("turn", timer.conversation_id)
-                return True
-        return False
+            due = await tx.timers.next_due()
+            if due is None:
+                return False
+            conversation = await tx.conversations.locked(due[1])
+            timer = await tx.timers.take(due[0])
+            if timer is not None and conversation is not None:
+                await tx.messages.receive(
+                    conversation,
+                    provider_key=f"{timer.key}:{timer.due_at.isoformat()}",
+                    account="internal",
+                    kind="internal",
+                    event={"kind": timer.kind, **timer.data},
+                )
+                await tx.wake("turn", timer.conversation_id)
+        return True
 
     async def sweep(self) -> None:
         """Wake what should have been done long ago; a wake-up too many changes nothing."""

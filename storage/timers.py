@@ -40,19 +40,27 @@ class Timers:
             query.values(done_at=self._scope.now()).execution_options(synchronize_session=False)
         )
 
-    async def due(self, limit: int = 200) -> list[Timer]:
-        """Take what is due; each timer is given out once."""
+    async def next_due(self) -> tuple[UUID, UUID] | None:
+        """A timer that is due and its conversation, which the caller locks before it takes the timer."""
         query = (
-            select(Timer)
+            select(Timer.id, Timer.conversation_id)
             .where(col(Timer.done_at).is_(None), col(Timer.due_at) <= self._scope.now())
             .order_by(col(Timer.due_at))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
+            .limit(1)
         )
-        found = list((await self._scope.session.exec(query)).all())
-        for timer in found:
+        return (await self._scope.session.exec(query)).first()
+
+    async def take(self, timer_id: UUID) -> Timer | None:
+        """Take it; None: it was taken, stopped or moved meanwhile. Each timer is given out once."""
+        query = (
+            select(Timer)
+            .where(Timer.id == timer_id, col(Timer.done_at).is_(None), col(Timer.due_at) <= self._scope.now())
+            .with_for_update()
+        )
+        timer = (await self._scope.session.exec(query)).first()
+        if timer is not None:
             timer.done_at = self._scope.now()
-        return found
+        return timer
 
 
 class Cursors:

@@ -86,3 +86,16 @@ async def test_what_is_held_back_leaves_when_its_time_comes(world: World, clock:
         assert sorted(row[0] for row in jobs) == ["send", "turn"]
     await send_all(world)
     assert [one.state for one in await outgoing(world, "ack")] == ["sent"]
+
+
+async def test_a_timer_that_is_due_while_they_write_waits_for_them(world: World, clock: Clock) -> None:
+    """The conversation is locked before its timer, as everywhere: else the two would wait for each other."""
+    talk = await world.write("chat", "ana", BROKEN)
+    clock.advance(timedelta(hours=25))
+    async with world.parts.database.transaction() as tx:
+        await tx.conversations.locked(talk)
+        ticking = asyncio.create_task(world.ticker.tick())
+        await asyncio.wait([ticking], timeout=0.5)  # it stands where it must wait
+        await tx.timers.stop(f"silence:{talk}")
+    await ticking
+    assert [one.kind for one in await messages(world)] == ["person"]
