@@ -162,7 +162,7 @@ def confirmed(reply: Reply, said: Said) -> None:
     """The answer to the summary: yes, no, or the correction itself."""
     more = bool(said.facts) or numbers.number_in(said.text) is not None
     yes = said.pressed == "confirm:yes" or (said.act == "affirm" and not (words.corrects(said.text) and more))
-    content = words.words_of_content(said.text) > 2 or more
+    content = words.words_of_content(said.text) > 2 or more or words.wishes(said.text)
     if words.unknown(said.text) and not said.pressed:
         file(reply)  # they cannot say whether it is right: it is kept as it is
         return

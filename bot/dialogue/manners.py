@@ -54,7 +54,8 @@ def opt_out(reply: Reply) -> None:
 
 def bare_insult(said: Said) -> bool:
     """An insult without a matter."""
-    return words.insults(said.text) and (said.act == "smalltalk" or said.type == "otro")
+    no_matter = said.likely == "otro" and not said.facts and len(said.text.split()) <= 7
+    return words.insults(said.text) and (said.act == "smalltalk" or no_matter)
 
 
 def anger(reply: Reply, said: Said) -> None:

@@ -162,8 +162,8 @@ def gave_back(reply: Reply, event: AgentGaveBack) -> None:
     reply.say("agent_left", blanks={"agent": event.name}, notice=True)
     if reply.has_open_case:
         held_into_case(reply)
-    elif reply.talk.held_type is not None:
-        begin(reply, held_report(reply))
+    elif reply.talk.held_type is not None or words.words_of_content(reply.talk.held or "") >= 4:
+        begin(reply, held_report(reply))  # rather a case in doubt than a report that gets lost
 
 
 def listen(reply: Reply, said: Said) -> None:

@@ -94,7 +94,7 @@ def summary(reply: Reply, event: Said) -> bool:
 def what_to_correct(reply: Reply, event: Said) -> bool:
     if "correct" not in reply.talk.pending or reply.case is None or not (event.text.strip() or event.files):
         return False
-    if words.unknown(event.text):
+    if words.unknown(event.text) or event.act in ("affirm", "thanks"):
         file(reply)
     else:
         corrected(reply, event)

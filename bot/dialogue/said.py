@@ -7,7 +7,7 @@ from bot.dialogue import harm, lookups, manners, numbers, people, questions, rea
 from bot.dialogue.effects import Flag, SendCode, VerifyCode
 from bot.dialogue.events import Said
 from bot.dialogue.gathering import answered, ask_again
-from bot.dialogue.opening import Report, begin
+from bot.dialogue.opening import Report, begin, settle_type
 from bot.dialogue.reply import Reply
 
 Road = Callable[[Reply, Said], bool]
@@ -154,6 +154,9 @@ def _filed(reply: Reply, event: Said) -> bool:
     elif words.asks(event.text) and event.type in ("otro", "peticion"):
         people.keep_quietly(reply, event)
         reply.say("side_question")
+    elif reply.case.doubt and event.sure and event.type != "otro" and event.act in ("report", "provide"):
+        reply.update(stage="gathering")  # only now do we hear what it is
+        settle_type(reply, event)
     elif people.starts_case(event) and event.type != "otro" and content >= 2 and not _belongs_here(event):
         people.hold(reply, event)
         reply.say("ask_same_case", *questions.SAME_CASE)

@@ -52,6 +52,43 @@ def test_R036_what_nobody_filled_is_pending_for_the_agent() -> None:
 # --- numbers and codes ---
 
 
+def test_the_digits_of_a_one_time_code_are_no_fact_of_the_case() -> None:
+    state = talking("channel", case=FILED, proving="ana@ejemplo.co")
+    after, _ = step(state, ev.Said(text="482130", act="provide", facts=(ev.Heard("order", "482130", "482130"),)))
+    assert after.case is not None
+    assert after.case.facts["order"] == ("48213",)
+
+
+def test_what_is_no_answer_is_taken_for_none() -> None:
+    asked = talking("solution", case=replace(GATHERING, facts={"what": ("la nevera llegó rayada",)}))
+    for text in ("ahí va la foto", "no tengo foto", "ya les dije, es el 5521098", "idiotas"):
+        after, _ = step(asked, ev.Said(text=text, act="provide"))
+        assert after.case is not None
+        assert "solution" not in after.case.facts, text
+
+
+def test_not_yesterday_but_the_day_before_leaves_one_date() -> None:
+    facts = {"what": ("la nevera llegó rayada",), "date": ("2026-03-01",), "solution": ("otra",), "order": ("48213",)}
+    heard = (ev.Heard("date", "2026-03-01", "ayer"), ev.Heard("date", "2026-02-28", "anteayer"))
+    state = talking("confirm", case=replace(GATHERING, stage="confirming", facts=facts))
+    after, _ = step(state, ev.Said(text="que no fue ayer, fue anteayer", act="provide", facts=heard))
+    assert after.case is not None
+    assert after.case.facts["date"] == ("2026-02-28",)
+
+
+def test_a_guess_builds_nothing() -> None:
+    guess = replace(REPORT, text="el portero habló de las cajas", type_confidence=0.3, sure=False)
+    state, effects = step(State(), guess)
+    assert state.case is not None
+    assert (state.case.type, state.case.doubt) == ("otro", True)
+    assert "apology" not in [one.line for one in effects if isinstance(one, fx.Say)]
+
+
+def test_whoever_says_at_last_what_it_is_about_is_understood_as_that() -> None:
+    case = CaseFacts(code="PQR-7K3M9QX", type="otro", doubt=True, stage="filed", facts={"what": ("hablen conmigo",)})
+    assert said(talking(case=case), REPORT) == ["apology", "ask_order", "ask_evidence"]
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
