@@ -73,6 +73,8 @@ class Conversation(SQLModel, table=True):
         Index("conversations_due", "answer_after", postgresql_where=text("answer_after IS NOT NULL")),
         Index("conversations_flagged", "flagged_at", "id", postgresql_where=text("flagged_at IS NOT NULL")),
         Index("conversations_recent", "last_at", "id"),
+        Index("conversations_taken", "speaker", postgresql_where=text("speaker <> 'bot'")),
+        Index("conversations_first_human", "first_human_at", postgresql_where=text("first_human_at IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -166,6 +168,7 @@ class Case(SQLModel, table=True):
     __table_args__ = (
         Index("cases_open", "due", "id", postgresql_where=text("closed_at IS NULL")),
         Index("cases_opened", "opened_at", "id"),
+        Index("cases_solved", "solved_at", postgresql_where=text("solved_at IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -237,6 +240,7 @@ class Outgoing(SQLModel, table=True):
             postgresql_where=text("state IN ('queued', 'sending')"),
         ),
         Index("outgoing_provider_id", "account", "provider_id", postgresql_where=text("provider_id IS NOT NULL")),
+        Index("outgoing_measured", "created_at", postgresql_where=text("kind IN ('ack', 'answer', 'receipt')")),
         Index("outgoing_failed", "created_at", "id", postgresql_where=text("state IN ('failed', 'uncertain')")),
         Index("outgoing_unread", "account", "sent_at", postgresql_where=text("state = 'sent' AND fallback_at IS NULL")),
     )
