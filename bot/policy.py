@@ -17,7 +17,9 @@ class Policy(BaseModel):
     status_lookups_per_hour: int = Field(default=10, ge=1)
     code_tries: int = Field(default=5, ge=1)  # wrong codes before a proof must start anew
     undo_seconds: float = Field(default=5, ge=0)  # an agent's message can be taken back so long
-    alert_repeat_minutes: float = Field(default=10, gt=0)
+    alert_repeat_minutes: float = Field(
+        default=10, gt=0
+    )  # at first; after an hour the pause grows, unless it is urgent
     bot_answers_per_hour: int = Field(default=30, ge=1)  # to one address: two machines must not talk for ever
 
     def burst(self, account: str, default: timedelta) -> timedelta:

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, or_, select, text, update
+from sqlmodel import case, col, func, or_, select, text, update
 
 from storage.scope import Scope
 from storage.tables import ContactPoint, Conversation
+
+LONGEST_PAUSE = timedelta(hours=4)  # between two alerts of one matter
 
 
 class Conversations:
@@ -110,14 +112,24 @@ class Conversations:
         return [row[0] for row in (await self._scope.session.exec(taken)).all()]
 
     async def to_alert(self, repeat: timedelta, limit: int = 20) -> list[Conversation]:
-        """Flagged conversations that nobody took and nobody was told of lately; marked as told."""
+        """Flagged conversations that nobody took and nobody was told of lately; marked as told.
+
+        In the first hour, and where it is urgent, again after each `repeat`; then the pause grows with the wait.
+        """
         now: datetime = self._scope.now()
+        waited = func.least(col(Conversation.alerted_at) - col(Conversation.flagged_at), LONGEST_PAUSE)
+        soon = or_(col(Conversation.urgent), waited < timedelta(hours=1))
+        pause = case((soon, repeat), else_=func.greatest(waited, repeat))
         query = (
             select(Conversation)
             .where(
                 col(Conversation.flagged_at).is_not(None),
                 Conversation.speaker == "bot",
-                or_(col(Conversation.alerted_at).is_(None), col(Conversation.alerted_at) < now - repeat),
+                or_(
+                    col(Conversation.alerted_at).is_(None),
+                    col(Conversation.alerted_at) < col(Conversation.flagged_at),  # of a matter that is over
+                    col(Conversation.alerted_at) < now - pause,
+                ),
             )
             .order_by(col(Conversation.flagged_at))
             .limit(limit)

@@ -1,6 +1,7 @@
 """Somebody needs a person: people are told, and told again, until one of them takes it."""
 
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,28 @@ async def test_a_mail_server_that_is_away_silences_no_chat(world: World, clock: 
     await world.write("chat", "ana", "quiero hablar con una persona")
     await send_all(world)
     assert len(world.sent("chat")) > before
+
+
+async def test_alerts_come_at_growing_pauses_and_a_new_reason_at_once(world: World, clock: Clock) -> None:
+    """Nobody is there at the weekend: fifty people who wait must not make twenty thousand mails."""
+    await world.write("chat", "ana", BROKEN)
+    talk = await world.write("chat", "ana", "Quiero hablar con una persona")
+    alerts, began = Alerts(world.parts), clock()
+    told = []
+    while clock() - began < timedelta(hours=60):
+        if await alerts.alert():
+            told.append((clock() - began) // timedelta(minutes=1))
+        clock.advance(timedelta(minutes=5))
+    assert told[:5] == [0, 15, 30, 45, 60]
+    assert len(told) < 25
+    assert all(later - sooner <= 4 * 60 + 5 for sooner, later in pairwise(told))  # and never quite silent
+    desk = world.desk(await world.agent())
+    await alerts.alert()
+    await desk.take(talk)
+    await desk.give_back(talk)
+    async with world.parts.database.transaction() as tx:
+        conversation = await tx.conversations.locked(talk)
+        assert conversation is not None
+        clock.advance(timedelta(minutes=1))
+        conversation.flagged_at, conversation.flag_reason = clock(), "undelivered"
+    assert await alerts.alert() == 1
