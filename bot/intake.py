@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from bot.cleaning import clean
+from bot.cleaning import bounded, clean
 from bot.codes import readings
 from bot.delivery import Deliveries
 from bot.parts import Parts
@@ -50,7 +50,7 @@ class Intake:
         When this returns, the provider may be told that we have it.
         """
         kept: Kept | None = None
-        arrival = clean(arrival)
+        arrival = bounded(clean(arrival))
         raw, files = await self._store_files(arrival) if isinstance(arrival, Inbound) else (None, [])
         async with self._parts.database.transaction() as tx:
             match arrival:
