@@ -17,6 +17,8 @@ SWEEP_EVERY = timedelta(seconds=5)
 FORGOTTEN_AFTER = timedelta(seconds=10)
 HELD_WINDOW = timedelta(seconds=15)  # a row that was due longer ago is the sweep's
 UNREAD_EVERY = timedelta(seconds=5)
+TIDY_EVERY = timedelta(hours=1)
+NO_LIMIT_LOOKS_BACK = timedelta(days=2)  # the longest looks at one day
 
 
 class Ticker:
@@ -35,7 +37,7 @@ class Ticker:
         self._forgotten_after = forgotten_after
         self._sleep = sleep
         self._deliveries = Deliveries(parts)
-        self._swept = self._looked = parts.now() - timedelta(days=1)
+        self._swept = self._looked = self._tidied = parts.now() - timedelta(days=1)
 
     async def run(self) -> None:
         """Tick until cancelled. Raises what the database raises; the keeper starts it again."""
@@ -58,6 +60,9 @@ class Ticker:
         if now - self._looked >= UNREAD_EVERY:
             self._looked = now
             await self._unread()
+        if now - self._tidied >= TIDY_EVERY:
+            self._tidied = now
+            await self._tidy()
 
     async def _fire_one(self) -> bool:
         """A due timer becomes an internal inbound row, and goes the same way as everything else.
@@ -91,6 +96,12 @@ class Ticker:
             await self._wake_sends(tx, sends)
         if turns or sends:
             logger.info("ticker: woke %d turns and %d sends that were late", len(turns), len(sends))
+
+    async def _tidy(self) -> None:
+        """Drop what serves nothing any more, and would grow by a row with each message of a web chat."""
+        async with self._parts.database.transaction() as tx:
+            await tx.limits.sweep(NO_LIMIT_LOOKS_BACK)
+            await tx.sessions.sweep()
 
     async def _wake_sends(self, tx: Transaction, due: Sequence[tuple[UUID, str]]) -> None:
         for conversation_id, account in due:

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from bot.ticker import Ticker
-from storage.tables import Timer
+from storage.tables import Attempt, Session, Timer
 from tests.bot.rows import messages, outgoing, rows, send_all
 from tests.conftest import Clock
 from tests.world import World
@@ -99,3 +99,15 @@ async def test_a_timer_that_is_due_while_they_write_waits_for_them(world: World,
         await tx.timers.stop(f"silence:{talk}")
     await ticking
     assert [one.kind for one in await messages(world)] == ["person"]
+
+
+async def test_what_is_over_is_tidied_away(world: World, clock: Clock) -> None:
+    """Uses of limits that no limit looks at any more, and sessions that have expired."""
+    async with world.parts.database.transaction() as tx:
+        await tx.limits.use("chat:ana", at_most=9, within=timedelta(minutes=1))
+        tx.sessions.add("hash", "csrf", timedelta(hours=1), address="ana")
+    await world.ticker.tick()
+    assert (len(await rows(world, Attempt)), len(await rows(world, Session, "token_hash"))) == (1, 1)
+    clock.advance(timedelta(days=3))
+    await world.ticker.tick()
+    assert (await rows(world, Attempt), await rows(world, Session, "token_hash")) == ([], [])
