@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from channels.webchat import WebChat
-
 from bot.delivery import Deliveries
 from bot.intake import Intake
 from bot.parts import Parts
 from bot.views import FileView
 from channels.channel import DeliveryReport, Inbound, Media
 from channels.channel import Malformed as Malformed  # for the page that must answer it
+from channels.webchat import WebChat
 from storage.tables import Attachment, ContactPoint, Outgoing
 
 SEEN = ("sent", "delivered", "read")

@@ -32,7 +32,8 @@ class Fact:
 class Trigger:
     """Words that raised an alarm, and which one.
 
-    alarm: harm | electric | gas | food | medicine | minor | suicide | fraud | data_leak | discrimination | legal | press
+    alarm: harm | electric | gas | food | medicine | minor | suicide | fraud | data_leak | discrimination | legal
+    | press
     """
 
     alarm: str

@@ -61,7 +61,8 @@ def _may_ask(reply: Reply, slot: str) -> bool:
 
 def wants_contact(reply: Reply) -> bool:
     """Nothing is known by which this person could be written to, and nobody asked yet."""
-    return not (reply.talk.reachable or reply.talk.contact_asked or reply.talk.proving)
+    elsewhere = {"email", "telegram"} & set(reply.talk.channels)  # else we could write nowhere, and do not ask
+    return bool(elsewhere) and not (reply.talk.reachable or reply.talk.contact_asked or reply.talk.proving)
 
 
 def ask(reply: Reply, slots: tuple[str, ...]) -> None:

@@ -127,7 +127,8 @@ def which_channel(reply: Reply, event: Said) -> bool:
 
 def late_address(reply: Reply, event: Said) -> bool:
     """The address that we asked for some questions ago, alone in a message."""
-    open_question = "contact" in reply.talk.pending or reply.talk.proving or not reply.talk.contact_asked
+    asked = reply.talk.contact_asked or "email" not in reply.talk.channels  # where we send no mail we do not ask
+    open_question = "contact" in reply.talk.pending or reply.talk.proving or not asked
     late = reach.email_in(event) and not reply.talk.reachable and words.words_of_content(event.text) <= 5
     if open_question or not late or not reply.has_open_case:
         return False

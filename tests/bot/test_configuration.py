@@ -49,7 +49,8 @@ def test_what_is_commented_out_works_once_the_marks_are_gone() -> None:
     assert found["database"] == "postgresql://x/y"
     assert found["channels"]["telegram"] == {"token": "42:x", "api_base_url": "https://api.telegram.org"}
     email = found["channels"]["email"]
-    assert set(email) == {"address", "name", "username", "password", "imap", "smtp", "since", "trusted_authserv"}
+    known = {"address", "name", "username", "password", "imap", "smtp", "since", "reply_tag", "trusted_authserv"}
+    assert set(email) == known
     assert set(email["imap"]) == {"host", "port", "security", "ca_file", "mailbox"}
     assert set(email["smtp"]) == {"host", "port", "security", "ca_file"}
     assert email["password"] == "s3cret" and email["imap"]["port"] == 993

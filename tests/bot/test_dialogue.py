@@ -206,7 +206,7 @@ def test_a_type_chosen_by_a_late_press_still_settles_the_doubt() -> None:
 
 
 def test_the_doubt_on_a_page_without_an_address_asks_for_one_too() -> None:
-    unsure = replace(REPORT, sure=False, type="peticion", reachable=False)
+    unsure = replace(REPORT, sure=False, type="peticion", reachable=False, channels=("web", "email"))
     assert said(State(), unsure) == ["opener_otro", "receipt", "ask_type", "ask_contact_email"]
 
 
@@ -355,7 +355,9 @@ def test_thanks_in_the_middle_of_the_form() -> None:
 
 
 def test_bare_words_on_a_page_without_an_address() -> None:
-    assert said(State(), ev.Said(text="ok", act="affirm", reachable=False)) == ["what_can_i_do", "ask_contact_email"]
+    bare = ev.Said(text="ok", act="affirm", reachable=False, channels=("web", "email"))
+    assert said(State(), bare) == ["what_can_i_do", "ask_contact_email"]
+    assert said(State(), replace(bare, channels=("web",))) == ["what_can_i_do"]  # we could write nowhere
 
 
 def test_a_greeting_within_the_summary_shows_it_again() -> None:
