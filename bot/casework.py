@@ -22,8 +22,8 @@ class Casework:
         self._tx = tx
         self._actor = actor
 
-    async def open(self, person: Person, account: str, wanted: fx.OpenCase) -> Case:
-        """A new case under a free code, with the date of its decision."""
+    async def open(self, person: Person, account: str, wanted: fx.OpenCase, received: datetime | None = None) -> Case:
+        """A new case under a free code; its term counts from the moment at which the report was received."""
         prefix: Literal["PQR", "FEL"] = "FEL" if wanted.type == "felicitacion" else "PQR"
         values: dict[str, Any] = {
             "type": wanted.type,
@@ -37,7 +37,7 @@ class Casework:
             "status": "acusado",
             "acked_at": self._parts.now(),
             "receipt_at": self._parts.now(),
-            **self.deadline(wanted.type),
+            **self.deadline(wanted.type, received),
         }
         told = {"type": wanted.type, "severity": wanted.severity, "source": wanted.source, "account": account}
         case = None
@@ -50,9 +50,9 @@ class Casework:
 
     def deadline(self, type: str, received: datetime | None = None) -> dict[str, Any]:
         """When the decision is due, and why, for a case that was received then; without a moment, now."""
-        company = self._parts.company
+        company, received = self._parts.company, received or self._parts.now()
         found = decide(
-            received or self._parts.now(),
+            received,
             country=company.country,
             region=company.region,
             type=type,
@@ -61,7 +61,17 @@ class Casework:
             sector=company.sector,
             answer_terms={str(kind): term for kind, term in company.answer_terms.items()},
         )
-        return {"due": found.due, "due_kind": found.kind, "due_reason": found.as_json()}
+        return {
+            "due": found.due,
+            "due_kind": found.kind,
+            "due_reason": found.as_json() | {"received_at": received.isoformat()},
+        }
+
+    @staticmethod
+    def received(case: Case) -> datetime:
+        """When the report came that the case was opened for: a message of 23:59 may be answered after midnight."""
+        told = case.due_reason.get("received_at")
+        return datetime.fromisoformat(told) if told else case.opened_at
 
     async def change(self, case: Case, effect: fx.UpdateCase | fx.Reopen | fx.ConfirmSolved) -> None:
         """Write what the dialogue learned or the customer decided."""
@@ -81,7 +91,7 @@ class Casework:
         if effect.type is not None and effect.type != case.type:
             data["type"] = [case.type, effect.type]
             case.type = effect.type
-            due = self.deadline(effect.type, case.opened_at)
+            due = self.deadline(effect.type, self.received(case))
             case.due, case.due_kind, case.due_reason = due["due"], due["due_kind"], due["due_reason"]
         if effect.severity is not None and SEVERITIES.index(effect.severity) > SEVERITIES.index(case.severity):
             data["severity"] = [case.severity, effect.severity]

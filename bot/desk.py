@@ -261,7 +261,8 @@ class Desk:
             case = self._case(held)
             if type == case.type and not case.doubt:
                 return
-            due = Casework(self._parts, held.tx, self._mark).deadline(type, case.opened_at)
+            casework = Casework(self._parts, held.tx, self._mark)
+            due = casework.deadline(type, casework.received(case))
             held.tx.cases.label(
                 case_id=case.id,
                 field="type",

@@ -19,6 +19,7 @@ from storage.transaction import Transaction
 
 CODE_LASTS = timedelta(minutes=30)
 LINK_LASTS = timedelta(hours=24)
+CODES_TO_ONE_ADDRESS, CODES_OF_ONE_TALK = 3, 5  # an hour
 JOINED = "people joined"
 LINK_LENGTH = 32  # symbols of a link's payload
 SYMBOLS = "ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz23456789"
@@ -59,12 +60,15 @@ class Proofs:
                 return None, ev.StatusLimited()
         return (case, ev.CaseFound(case.status, own=own)) if case else (None, ev.CaseNotFound())
 
-    async def send_code(self, conversation: Conversation, person: Person, case: Case | None, email: str) -> None:
-        """Mail six digits to an address that somebody claims. Three codes an hour for one address, no more."""
+    async def send_code(self, conversation: Conversation, person: Person, case: Case | None, email: str) -> bool:
+        """Mail six digits to an address that somebody claims. False: none was sent, as no more may leave in this hour.
+
+        Three for one address, so that nobody is flooded; five from one conversation, so that it floods no others.
+        """
         account = self._parts.account_of_kind("email")
         address = email.strip().lower()
-        if account is None or not await self._tx.limits.use(f"code:{address}", at_most=3, within=timedelta(hours=1)):
-            return
+        if account is None or not await self._may_send(conversation, address):
+            return False
         digits = "".join(str(self._parts.choose(10)) for _ in range(6))
         proof = self._tx.verifications.start(
             lasts=CODE_LASTS,
@@ -87,6 +91,13 @@ class Proofs:
             text=say(self._parts, "code_mail", language, {"verification_code": digits}),
             lines=["code_mail"],
             language=language,
+        )
+        return True
+
+    async def _may_send(self, conversation: Conversation, address: str) -> bool:
+        limits, hour = self._tx.limits, timedelta(hours=1)
+        return await limits.use(f"codes:{conversation.id}", at_most=CODES_OF_ONE_TALK, within=hour) and (
+            await limits.use(f"code:{address}", at_most=CODES_TO_ONE_ADDRESS, within=hour)
         )
 
     async def check_code(

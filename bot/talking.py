@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -32,8 +32,10 @@ class Talking:
     case: Case | None
     state: State
     entries: Sequence[UUID] = ()  # messages that belong to whatever case this turn ends with
+    received: datetime | None = None  # when the first of them came: the term of a new case counts from there
     said: list[fx.Say] = field(default_factory=list)
     link: str | None = None
+    unsent: set[str] = field(default_factory=set)  # addresses that no code could be mailed to in this turn
     actor: str = "bot"
     authentic: bool = True  # False: the sender of what is answered is not proved
 
@@ -80,7 +82,7 @@ class Talking:
     async def _do(self, effect: fx.Effect) -> None:
         match effect:
             case fx.Say():
-                self.said.append(effect)
+                self.said.append(self._as_it_is(effect))
             case fx.OpenCase():
                 await self._open(effect)
             case fx.AskStatus(code):
@@ -90,7 +92,8 @@ class Talking:
                 checked = self._proofs.check_code(self.conversation, self.person, code) if self.authentic else None
                 await self.feed(ev.CodeFailed(0) if checked is None else await checked)
             case fx.SendCode(email):
-                await self._proofs.send_code(self.conversation, self.person, self.case, email)
+                if not await self._proofs.send_code(self.conversation, self.person, self.case, email):
+                    self.unsent.add(email)
             case fx.LinkTelegram():
                 self.link = await self._proofs.make_link(self.conversation, self.person)
             case fx.LeaveCase():
@@ -129,6 +132,12 @@ class Talking:
     def _proofs(self) -> Proofs:
         return Proofs(self.parts, self.tx)
 
+    def _as_it_is(self, said: fx.Say) -> fx.Say:
+        """No code is announced that did not leave."""
+        if said.line == "code_sent" and said.blanks.get("email") in self.unsent:
+            return replace(said, line="code_not_sent")
+        return said
+
     async def _look_up(self, code: str | None) -> None:
         """What is said of the case that was found holds its own code and dates, and nothing else of the turn does."""
         case, found = await self._proofs.look_up(self.conversation, self.contact, code)
@@ -143,7 +152,7 @@ class Talking:
 
     async def _open(self, effect: fx.OpenCase) -> None:
         casework = Casework(self.parts, self.tx, self.actor)
-        self.case = await casework.open(self.person, self.conversation.account, effect)
+        self.case = await casework.open(self.person, self.conversation.account, effect, self.received)
         self.conversation.case_id = self.case.id
 
     async def flag(self, reason: str, *, urgent: bool) -> None:

@@ -160,8 +160,7 @@ class Turns:
             return (await asyncio.to_thread(read_by_rules, text, hint)).understanding
 
     async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[Burst]) -> None:
-        entries = _ids(bursts)
-        talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
+        talking = await Talking.begin(self._parts, tx, conversation, **_entries(bursts))
         for burst in bursts:
             start = burst.messages[0].event.get("start")
             if start and len(start) == LINK_LENGTH and not await self._linked(tx, talking, start):
@@ -169,13 +168,13 @@ class Turns:
                 continue
             if start and len(start) == LINK_LENGTH:
                 await talking.finish()  # what was said before belongs to the talk as it was
-                talking = await Talking.begin(self._parts, tx, conversation, entries=entries)
+                talking = await Talking.begin(self._parts, tx, conversation, **_entries(bursts))
                 await talking.feed(ev.ChannelLinked(self._parts.kinds[conversation.account], talking.contact.address))
                 continue
             talking.authentic = all(message.authentic for message in burst.messages)
             if (case := await self._other_case(tx, talking, burst)) is not None:
                 await talking.finish()
-                talking = await Talking.begin(self._parts, tx, conversation, about=case, entries=_ids([burst]))
+                talking = await Talking.begin(self._parts, tx, conversation, about=case, **_entries([burst]))
                 await talking.feed(self._event(burst, talking))
                 await talking.finish()
                 talking = await Talking.begin(self._parts, tx, conversation)
@@ -268,9 +267,13 @@ class Overtaken(Exception):
     """Somebody else answered in the meantime; everything of this turn is rolled back and nothing is lost."""
 
 
-def _ids(bursts: Sequence[Burst]) -> list[UUID]:
-    """The messages of people in them."""
-    return [message.id for burst in bursts for message in burst.messages if message.kind == "person"]
+def _entries(bursts: Sequence[Burst]) -> dict[str, Any]:
+    """The messages of people in them, and when the first one came."""
+    messages = [message for burst in bursts for message in burst.messages if message.kind == "person"]
+    return {
+        "entries": [message.id for message in messages],
+        "received": min((message.received_at for message in messages), default=None),
+    }
 
 
 def _internal(event: dict[str, Any]) -> ev.Event:

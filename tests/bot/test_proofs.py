@@ -63,6 +63,14 @@ async def _asks_for_link(world: World) -> str:
     return found.group(1)
 
 
+def _announced(world: World, sender: str) -> bool:
+    """Whether the last Answer said that a code was sent; if not, it must say that none could be."""
+    text = world.sent("chat", sender)[-1].text
+    announced = "Envié un código a" in text
+    assert announced != ("No puedo enviar otro código a" in text), text
+    return announced
+
+
 async def _mail_proved(world: World) -> bool:
     return any(one.account == "email" and one.verified_at for one in await rows(world, ContactPoint))
 
@@ -118,6 +126,21 @@ class TestCodes:
             await world.write("chat", f"p{number}", BROKEN)
             await world.write("chat", f"p{number}", "prefiero por correo: ana@x.example")
         assert len(world.sent("email", "ana@x.example")) == 3
+        assert [_announced(world, f"p{number}") for number in range(6)] == [True] * 3 + [False] * 3
+
+    async def test_one_talk_floods_no_addresses(self, world: World, clock: Clock) -> None:
+        """Five codes an hour, to whomever; and a code that did not leave is not announced."""
+        await world.write("chat", "ana", BROKEN)
+        told: list[bool] = []
+        for number in range(7):
+            await world.write("chat", "ana", f"prefiero por correo: ana{number}@x.example")
+            told.append(_announced(world, "ana"))
+        assert told == [True] * 5 + [False] * 2
+        assert [len(world.sent("email", f"ana{number}@x.example")) for number in range(7)] == [1] * 5 + [0] * 2
+        clock.advance(timedelta(hours=1, minutes=1))
+        await world.write("chat", "ana", "prefiero por correo: ana6@x.example")
+        assert _announced(world, "ana")
+        assert len(world.sent("email", "ana6@x.example")) == 1
 
     async def test_the_code_is_nobodys_else_to_read(self, world: World) -> None:
         """Neither the database's proof nor the console holds it; the mail does, with no word of the case."""
