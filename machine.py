@@ -21,6 +21,7 @@ from bot.catalogue import Catalogue
 from bot.intake import Intake
 from bot.keeper import Keep, Keeper
 from bot.media import MediaFetcher
+from bot.orphans import Orphans
 from bot.parts import Parts
 from bot.pump import Pump
 from bot.sending import Sending
@@ -135,6 +136,7 @@ def _keeps(
             Keep("timers", Ticker(parts).run),
             Keep("files", MediaFetcher(parts).run),
             Keep("alerts", Alerts(parts).run),
+            Keep("orphans", Orphans(parts).run),
         ]
     if "listener" in roles:
         holder = f"{socket.gethostname()}:{os.getpid()}"

@@ -9,10 +9,11 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,7 @@ from storage.sniffing import PROGRAMS, safe_name, sniff
 __all__ = ["Files", "Refused", "Stored", "TooLarge", "safe_name"]
 
 _BLOCK = 1 << 20  # bytes handed to a thread at once
+_BATCH = 500  # files that are looked up at once
 _HEAD = 8192  # bytes that tell what a file is
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -67,9 +69,18 @@ class Files:
             raise ValueError(f"not a SHA-256: {sha256[:80]!r}")
         return self._root / sha256[:2] / sha256
 
-    async def sweep(self, known: set[str], older_than: datetime) -> int:
-        """Remove files that no row speaks of and that were last put before that moment; gives how many."""
-        return await asyncio.to_thread(self._sweep, known, older_than.timestamp())
+    async def sweep(self, known: Callable[[Sequence[str]], Awaitable[Collection[str]]], older_than: datetime) -> int:
+        """Remove files that no row speaks of and that were last put before that moment; gives how many.
+
+        `known` is asked batch by batch which of some hashes a row speaks of.
+        """
+        before, removed = older_than.timestamp(), 0
+        found = self._older(before)
+        while batch := await asyncio.to_thread(lambda: list(islice(found, _BATCH))):
+            kept = await known([path.name for path in batch])
+            orphans = [path for path in batch if path.name not in kept]
+            removed += await asyncio.to_thread(self._remove, orphans, before)
+        return removed
 
     def _finish(self, draft: "_Draft", raw: bool) -> Stored:
         draft.sync()
@@ -88,12 +99,16 @@ class Files:
             sync_folder(folder)
         return stored
 
-    def _sweep(self, known: set[str], before: float) -> int:
-        removed = 0
+    def _older(self, before: float) -> Iterator[Path]:
         for path in self._root.glob("*/*"):
-            if path.name in known:
-                continue
-            # between the look and the removal nobody may put it again; a draft may be finished meanwhile
+            with suppress(FileNotFoundError):  # a draft may be finished meanwhile
+                if path.stat().st_mtime < before:
+                    yield path
+
+    def _remove(self, orphans: Sequence[Path], before: float) -> int:
+        removed = 0
+        for path in orphans:
+            # between the look and the removal nobody may put it again, which makes it young
             with _locked(self._root, fcntl.LOCK_EX), suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
                     path.unlink()

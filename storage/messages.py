@@ -163,8 +163,9 @@ class Messages:
         )
         return [(row[0], row[1]) for row in (await self._scope.session.exec(query)).all()]
 
-    async def known_files(self) -> set[str]:
-        """Hashes of all files and raw mails that some row speaks of."""
-        files = (await self._scope.session.exec(select(Attachment.sha256).distinct())).all()
-        raws = (await self._scope.session.exec(select(Message.raw_sha256).distinct())).all()
-        return {one for one in (*files, *raws) if one}
+    async def known_files(self, among: Sequence[str]) -> set[str]:
+        """Those of these hashes that some row speaks of: of a file, or of a mail as it came."""
+        files = select(Attachment.sha256).where(col(Attachment.sha256).in_(among))
+        raws = select(Message.raw_sha256).where(col(Message.raw_sha256).in_(among))
+        found = [*(await self._scope.session.exec(files)).all(), *(await self._scope.session.exec(raws)).all()]
+        return {one for one in found if one}

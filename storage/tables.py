@@ -114,6 +114,7 @@ class Message(SQLModel, table=True):
         Index("messages_provider_id", "account", "provider_id", postgresql_where=text("provider_id IS NOT NULL")),
         Index("messages_received", "received_at", "account", postgresql_where=text("kind = 'person'")),
         Index("messages_search", "search", postgresql_using="gin"),
+        Index("messages_raw", "raw_sha256", postgresql_where=text("raw_sha256 IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -144,7 +145,10 @@ class Attachment(SQLModel, table=True):
     """A file that came with a message or leaves with one."""
 
     __tablename__ = "attachments"
-    __table_args__ = (Index("attachments_waiting", "created_at", postgresql_where=text("state = 'waiting'")),)
+    __table_args__ = (
+        Index("attachments_waiting", "created_at", postgresql_where=text("state = 'waiting'")),
+        Index("attachments_files", "sha256", postgresql_where=text("sha256 IS NOT NULL")),
+    )
 
     id: UUID = Field(primary_key=True)
     message_id: UUID | None = Field(default=None, foreign_key="messages.id", index=True)

@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -158,8 +158,42 @@ async def test_a_sweep_takes_old_orphans_only(files: Files, tmp_path: Path) -> N
     for path in (files.path(orphan.sha256), files.path(known.sha256), files.path(again.sha256), draft):
         os.utime(path, (past, past))
     await files.put(b"again")  # it comes once more, and its row is not written yet
-    assert await files.sweep({known.sha256}, older_than=datetime.now(UTC) - timedelta(hours=1)) == 2
+    asked: list[str] = []
+
+    async def spoken_of(hashes: Sequence[str]) -> set[str]:
+        asked.extend(hashes)
+        return {known.sha256} & set(hashes)
+
+    assert await files.sweep(spoken_of, older_than=datetime.now(UTC) - timedelta(hours=1)) == 2
+    assert young.sha256 not in asked
     assert all_files(tmp_path / "files") == sorted(files.path(one.sha256) for one in (known, young, again))
+
+
+async def test_a_sweep_asks_in_batches(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.files._BATCH", 2)
+    for number in range(5):
+        os.utime(files.path((await files.put(bytes([number]))).sha256), (0, 0))
+    batches: list[int] = []
+
+    async def spoken_of(hashes: Sequence[str]) -> set[str]:
+        batches.append(len(hashes))
+        return set()
+
+    assert await files.sweep(spoken_of, older_than=datetime.now(UTC) - timedelta(hours=1)) == 5
+    assert (batches, all_files(tmp_path / "files")) == ([2, 2, 1], [])
+
+
+async def test_what_is_put_again_while_a_sweep_asks_stays(files: Files, tmp_path: Path) -> None:
+    """Its row is not written yet, but the file is young again."""
+    stored = await files.put(b"again")
+    os.utime(files.path(stored.sha256), (0, 0))
+
+    async def spoken_of(hashes: Sequence[str]) -> set[str]:
+        await files.put(b"again")
+        return set()
+
+    assert await files.sweep(spoken_of, older_than=datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert all_files(tmp_path / "files") == [files.path(stored.sha256)]
 
 
 async def test_a_big_file_does_not_stop_the_loop(tmp_path: Path) -> None:
