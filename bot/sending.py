@@ -52,7 +52,6 @@ class Sending:
             if row is None:
                 return None
             row.state, row.sending_at, row.attempts = "sending", self._parts.now(), row.attempts + 1
-            await tx.ring(f"conversation:{conversation_id}")
             return await self._outbound(tx, conversation, row)
 
     async def _next(self, tx: Transaction, conversation: Conversation) -> Outgoing | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import metadata
 
 import holidays
@@ -61,6 +61,7 @@ class Workdays:
         raise UnknownCalendar("this calendar has no working days")
 
 
+@cache
 def version() -> str:
     """The calendar package and its version, to be stored beside every date that was counted with it."""
     return f"holidays {metadata.version('holidays')}"

@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
+from sqlalchemy import Table, inspect
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import make_transient_to_detached
 from sqlmodel import col, select
 
 from storage.scope import Scope
 from storage.tables import Case, CaseEvent, CaseMessage, Label
 
 GENESIS = "0" * 64
+
+
+_TABLE = cast(Table, inspect(Case).local_table)
+_FREE = insert(_TABLE).on_conflict_do_nothing(index_elements=["code"]).returning(_TABLE.c.id)
 
 
 class BrokenChain(Exception):
@@ -47,12 +53,12 @@ class Cases:
         case = Case(id=self._scope.ids(), opened_at=now, updated_at=now, **values)
         event = self._next_event(case, actor, "opened", told)
         row = case.model_dump(exclude={"search"})
-        fresh = insert(Case).values(**row).on_conflict_do_nothing(index_elements=["code"])
-        made = (await self._scope.session.exec(fresh.returning(Case))).first()
-        if made is None:
+        connection = await self._scope.session.connection()
+        if (await connection.execute(_FREE, row)).first() is None:
             return None
-        self._scope.session.add(event)
-        return cast(Case, made[0])
+        make_transient_to_detached(case)  # it is in the database as it stands here: no need to read it back
+        self._scope.session.add_all([case, event])
+        return case
 
     async def add_event(self, case: Case, *, actor: str, kind: str, data: dict[str, Any] | None = None) -> CaseEvent:
         """Append to the history of a (locked) case."""

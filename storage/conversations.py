@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -62,12 +63,14 @@ class Conversations:
             last_at=now,
             created_at=now,
         )
-        await self._scope.session.exec(
-            fresh.on_conflict_do_nothing(
-                index_elements=["contact_point_id", "thread_key"], index_where=text("closed_at IS NULL")
+        made = (
+            await self._scope.session.exec(
+                fresh.on_conflict_do_nothing(
+                    index_elements=["contact_point_id", "thread_key"], index_where=text("closed_at IS NULL")
+                ).returning(Conversation)
             )
-        )
-        return (await self._scope.session.exec(open_one)).one()
+        ).first()
+        return cast(Conversation, made[0]) if made else (await self._scope.session.exec(open_one)).one()
 
     async def of_case(self, case_id: UUID, *, lock: bool = False) -> list[Conversation]:
         """All conversations in which this case is talked of, oldest first."""

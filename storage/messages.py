@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+from sqlalchemy import Table, inspect
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, func, or_, select, update
 
 from storage.folding import fold
 from storage.scope import Scope
 from storage.tables import Attachment, Conversation, Message
+
+# one statement for all, its values beside it: it is put together and compiled once
+_TABLE = cast(Table, inspect(Message).local_table)
+_ONCE = insert(_TABLE).on_conflict_do_nothing(constraint="messages_once").returning(_TABLE.c.id)
 
 
 class Messages:
@@ -43,8 +48,8 @@ class Messages:
         } | values
         row["text"] = row["text"].replace("\x00", "")  # PostgreSQL's text cannot hold it
         row["folded"] = fold(row["text"])[:50_000]  # a tsvector is limited; the text itself is kept whole
-        query = insert(Message).values(**row).on_conflict_do_nothing(constraint="messages_once")
-        if (await self._scope.session.exec(query.returning(col(Message.id)))).first() is None:
+        connection = await self._scope.session.connection()
+        if (await connection.execute(_ONCE, row)).first() is None:
             return None
         conversation.last_number += 1
         conversation.last_at = now

@@ -9,20 +9,17 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from traceback import extract_tb
 from typing import Literal
 from uuid import UUID
 
 from procrastinate import App, PsycopgConnector
-from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.worker import Worker as QueueWorker
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.connect import conninfo
@@ -31,8 +28,13 @@ from storage.rescue import Endings
 Kind = Literal["turn", "send"]
 Handler = Callable[[UUID], Awaitable[None]]
 
-# Whoever holds this row in share lets no worker start it before his own transaction is over.
-_WAITING = text("SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :name AND status = 'todo' FOR SHARE")
+# What the engine's own "defer" writes, in one statement and without an error that would abort the transaction.
+# A wake-up that waits already is locked: no worker starts it before this transaction is over, so it sees our rows.
+_WAKE = text(
+    "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)"
+    " VALUES (:queue, :kind, :name, :name, jsonb_build_object('key', CAST(:key AS text)))"
+    " ON CONFLICT (queueing_lock) WHERE status = 'todo' DO UPDATE SET args = excluded.args"
+)
 _ADOPT = (
     "UPDATE procrastinate_jobs SET queue_name = %(sends)s"
     " WHERE status = 'todo' AND task_name = 'send' AND NOT queue_name = ANY(%(served)s)"
@@ -48,7 +50,7 @@ class WorkerEnded(Exception):
 class Pace:
     """How often the worker looks, in seconds."""
 
-    poll: float = 0.2  # the end of a job with a lock tells nobody: the next of the same key waits for this look
+    poll: float = 0.4  # the end of a job with a lock tells nobody: the next of the same key waits for this look
     beat: float = 5.0
     stalled: float = 15.0  # without a beat for so long, a worker is dead and its jobs are rescued
     rescue: float = 5.0
@@ -64,28 +66,8 @@ async def wake(session: AsyncSession, kind: Kind, key: UUID, *, lane: str = "") 
     """
     connection = await session.connection()
     name = f"{kind}:{key}"
-    while (await connection.execute(_WAITING, {"name": name})).first() is None:
-        if await _defer(connection, kind, key, queue_of(kind, lane)):
-            return
-
-
-async def _defer(connection: Connection, kind: Kind, key: UUID, queue: str) -> bool:
-    """Whether the wake-up is in. If somebody else was first, the surrounding transaction stays whole."""
-    driver = (await connection.get_raw_connection()).driver_connection
-    name = f"{kind}:{key}"
-    try:
-        # the connection's savepoint is written at once; the session's would come too late for the bare driver
-        async with connection.begin_nested():
-            job = _unopened().configure_task(kind, queue=queue, lock=name, queueing_lock=name, connection=driver)
-            await job.defer_async(key=str(key))
-    except AlreadyEnqueued:
-        return False
-    return True
-
-
-@cache
-def _unopened() -> App:
-    return App(connector=PsycopgConnector())
+    job = {"queue": queue_of(kind, lane), "kind": kind, "name": name, "key": str(key)}
+    await connection.execute(_WAKE, job)
 
 
 def queue_of(kind: Kind, lane: str = "") -> str:
