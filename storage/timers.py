@@ -5,10 +5,17 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, delete, func, select, update
+from sqlmodel import col, delete, func, select, text, update
 
 from storage.scope import Scope
 from storage.tables import Attempt, LeaseHolder, SavedCursor, Timer
+
+_ANYTHING_DUE = text(
+    "SELECT EXISTS (SELECT 1 FROM timers WHERE done_at IS NULL AND due_at <= :now)"
+    " OR EXISTS (SELECT 1 FROM conversations WHERE answer_after <= :now)"
+    " OR EXISTS (SELECT 1 FROM outgoing WHERE state IN ('queued', 'sending') AND state = 'queued'"
+    " AND not_before <= :now AND not_before > :since AND not_before > created_at)"
+)
 
 
 class Timers:
@@ -32,6 +39,13 @@ class Timers:
         query = insert(Timer).values(**row)
         moved = {"due_at": query.excluded.due_at, "data": query.excluded.data, "done_at": None}
         await self._scope.session.exec(query.on_conflict_do_update(index_elements=["key"], set_=moved))
+
+    async def anything_due(self, window: timedelta) -> bool:
+        """Whether a timer, a burst window or a row that was held back is due; three looks at partial indexes."""
+        connection = await self._scope.session.connection()
+        now = self._scope.now()
+        found = await connection.execute(_ANYTHING_DUE, {"now": now, "since": now - window})
+        return bool(found.scalar())
 
     async def stop(self, key: str) -> None:
         """It need not happen any more."""
