@@ -39,6 +39,13 @@ class _Held:
     case: Case | None
     siblings: Sequence[Conversation]  # the conversation itself included
 
+    @property
+    def line(self) -> Conversation:
+        """Where what is written stands: an address without threads has one line for all its cases."""
+        at = self.conversation.contact_point_id
+        found = (one for one in self.siblings if one.contact_point_id == at and one.thread_key == "")
+        return next((one for one in found if one.closed_at is None), self.conversation)
+
 
 class Desk:
     """One agent's hands."""
@@ -53,27 +60,28 @@ class Desk:
     async def _hold(self, conversation_id: UUID) -> AsyncIterator[_Held]:
         """Lock all conversations of the case in one order, so that two agents can never wait for each other."""
         async with self._parts.database.transaction() as tx:
-            found = await tx.conversations.get(conversation_id)
-            if found is None:
-                raise NoSuchConversation("there is no such conversation")
-            siblings = await tx.conversations.of_case(found.case_id, lock=True) if found.case_id else []
+            siblings = await tx.conversations.together(conversation_id)
             conversation = next((one for one in siblings if one.id == conversation_id), None)
             if conversation is None:
-                conversation = await tx.conversations.locked(conversation_id)
-                assert conversation is not None
-                siblings = [*siblings, conversation]
+                raise NoSuchConversation("there is no such conversation")
             case = await tx.cases.get(conversation.case_id, lock=True) if conversation.case_id else None
             yield _Held(tx, conversation, case, siblings)
             for one in siblings:
                 await tx.ring(f"conversation:{one.id}")
             await tx.ring("desk")
 
-    async def take(self, conversation_id: UUID) -> None:
-        """From the commit of this on, the bot says nothing in any conversation of the case. One agent wins."""
+    async def take(self, conversation_id: UUID, *, over: bool = False) -> None:
+        """From the commit of this on, the bot says nothing in any conversation of the case. One agent wins.
+
+        `over`: a manager takes it from whoever has it, as a colleague who went home gives nothing back.
+        """
         async with self._hold(conversation_id) as held:
             if held.conversation.speaker == self._mark:
                 return
-            await self._refuse_if_taken(held)
+            before = held.conversation.speaker
+            over = over and self._me.may_manage and before != "bot"
+            if not over:
+                await self._refuse_if_taken(held)
             for one in held.siblings:
                 one.speaker = self._mark
                 one.flagged_at = one.flag_reason = None
@@ -82,7 +90,10 @@ class Desk:
             if held.case is not None:
                 held.case.assigned_to = self._me.id
                 await held.tx.cases.add_event(held.case, actor=self._mark, kind="taken")
-            held.tx.agents.audit(self._mark, "take", str(conversation_id))
+            if over:
+                held.tx.agents.audit(self._mark, "take over", str(conversation_id), taken_from=before)
+            else:
+                held.tx.agents.audit(self._mark, "take", str(conversation_id))
             await self._tell(held, ev.AgentTook(self._me.name))
 
     async def _refuse_if_taken(self, held: _Held) -> None:
@@ -103,7 +114,9 @@ class Desk:
 
     async def _tell(self, held: _Held, event: ev.Event) -> None:
         """What the dialogue says of an agent's act, in this conversation."""
-        talking = await Talking.begin(self._parts, held.tx, held.conversation, actor=self._mark)
+        talking = await Talking.begin(
+            self._parts, held.tx, held.line, about=held.case.id if held.case else None, actor=self._mark
+        )
         await talking.feed(event)
         await talking.finish(author=self._notice, news=True)
 
@@ -136,14 +149,16 @@ class Desk:
         now = self._parts.now()
         contact = await held.tx.people.contact_by_id(held.conversation.contact_point_id)
         person = await held.tx.people.get(held.conversation.person_id)
-        talking = await Talking.begin(self._parts, held.tx, held.conversation, actor=self._mark)
+        talking = await Talking.begin(
+            self._parts, held.tx, held.line, about=held.case.id if held.case else None, actor=self._mark
+        )
         await talking.feed(ev.AgentSpoke())
         await talking.finish(author=self._notice)
         undo = timedelta(seconds=self._parts.policy.undo_seconds)
         rows = await write(
             self._parts,
             held.tx,
-            held.conversation,
+            held.line,
             Address(contact.account, contact.address),
             author=self._mark,
             kind="agent",
@@ -243,8 +258,8 @@ class Desk:
     async def _news(self, held: _Held, event: ev.Event, was: str) -> None:
         """What the dialogue says of the case, where the customer wants to read it. `was`: the state before."""
         case = self._case(held)
-        way = await best_way(self._parts, held.tx, case, held.conversation)
-        conversation = way.conversation if way else held.conversation
+        way = await best_way(self._parts, held.tx, case, held.line)
+        conversation = way.conversation if way else held.line
         if way is None and held.conversation.flagged_at is None:
             held.conversation.flagged_at, held.conversation.flag_reason = self._parts.now(), "unreachable"
         await held.tx.flush()

@@ -51,17 +51,17 @@ async def conversation_for(
     """Where the case is talked of at this address, locked; a new thread belongs to the case from its first line."""
     if home is not None and home.contact_point_id == contact.id:
         return home
+    latest = await tx.conversations.latest_of_contact(contact.id)
+    threaded = latest is None or latest.thread_key != ""
     here = [
         one
         for one in await tx.conversations.of_case(case.id)
         if one.contact_point_id == contact.id and one.closed_at is None
     ]
-    if here:
+    if here and threaded:
         locked = await tx.conversations.locked(here[-1].id)
         assert locked is not None
         return locked
-    latest = await tx.conversations.latest_of_contact(contact.id)
-    threaded = latest is None or latest.thread_key != ""
     conversation = await tx.conversations.of(contact, f"case:{case.code}" if threaded else "")
     if conversation.case_id is None:
         conversation.case_id = case.id

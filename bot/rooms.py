@@ -173,12 +173,16 @@ class Rooms:
         names: Mapping[UUID, str],
         events: Sequence[CaseEvent],
     ) -> list[Entry]:
-        messages, outgoing, notes = await tx.inbox.said(conversation_id)
+        kept = row.thread_key.startswith("case:")  # the place of a case that is, or was, talked of elsewhere
+        messages, outgoing, notes = await tx.inbox.said(conversation_id, case_id=row.case_id if kept else None)
         files = _by_owner(await tx.inbox.files([one.id for one in messages] + [one.id for one in outgoing]))
         entries = [self._in(one, files.get(one.id, ())) for one in messages]
         entries += [self._out(one, files.get(one.id, ()), row, names) for one in outgoing]
         entries += [_note(one, names) for one in notes]
-        entries.sort(key=lambda one: one.number)
+        if kept:
+            entries.sort(key=lambda one: one.at)  # each conversation counts for itself
+        else:
+            entries.sort(key=lambda one: one.number)
         return _with_events(entries, [_event(one, names) for one in events])
 
     def _in(self, message: Message, files: Sequence[FileView]) -> Entry:

@@ -97,7 +97,7 @@ class Talking:
             case fx.LinkTelegram():
                 self.link = await self._proofs.make_link(self.conversation, self.person)
             case fx.LeaveCase():
-                self.case = self.conversation.case_id = None
+                await self._leave()
             case fx.SetLanguage(language):
                 self.person.language = self.parts.language(language)
             case fx.SetTreatment(treatment):
@@ -154,6 +154,13 @@ class Talking:
         casework = Casework(self.parts, self.tx, self.actor)
         self.case = await casework.open(self.person, self.conversation.account, effect, self.received)
         self.conversation.case_id = self.case.id
+
+    async def _leave(self) -> None:
+        """The talk goes on without the case; the people at the desk still find it."""
+        left = await self.tx.cases.get(self.conversation.case_id) if self.conversation.case_id else None
+        if left is not None:
+            await self.tx.conversations.keep_case(self.conversation, self.contact, left.id, left.code)
+        self.case = self.conversation.case_id = None
 
     async def flag(self, reason: str, *, urgent: bool) -> None:
         """Put the conversation on the agents' list; an urgent reason is never replaced by a lesser one."""

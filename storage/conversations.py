@@ -6,7 +6,7 @@ from typing import cast
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import case, col, func, or_, select, text, update
+from sqlmodel import and_, case, col, func, or_, select, text, update
 
 from storage.scope import Scope
 from storage.tables import ContactPoint, Conversation
@@ -81,17 +81,56 @@ class Conversations:
             query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
         return list((await self._scope.session.exec(query)).all())
 
+    async def together(self, conversation_id: UUID) -> list[Conversation]:
+        """The conversations in which one person must speak at a time, this one among them, locked, oldest first.
+
+        They share a case; or an address without threads, where all cases of the person are talked of in one line.
+        """
+        near = (
+            select(Conversation.id, Conversation.case_id, Conversation.contact_point_id, Conversation.thread_key)
+            .where(Conversation.id == conversation_id)
+            .cte("near", recursive=True)
+        )
+        one_line = and_(
+            Conversation.contact_point_id == near.c.contact_point_id,
+            col(Conversation.closed_at).is_(None),
+            or_(Conversation.thread_key == "", near.c.thread_key == ""),
+        )
+        near = near.union(
+            select(Conversation.id, Conversation.case_id, Conversation.contact_point_id, Conversation.thread_key).join(
+                near, or_(Conversation.case_id == near.c.case_id, one_line)
+            )
+        )
+        query = (
+            select(Conversation)
+            .where(col(Conversation.id).in_(select(near.c.id)))
+            .order_by(col(Conversation.id))  # the order of `of_case`
+            .with_for_update(key_share=True, of=Conversation)
+            .execution_options(populate_existing=True)
+        )
+        return list((await self._scope.session.exec(query)).all())
+
+    async def keep_case(self, left: Conversation, contact: ContactPoint, case_id: UUID, code: str) -> None:
+        """Give a case that a (locked) conversation leaves a place of its own, unless it is talked of elsewhere too.
+
+        Without one no list and no search would find it, and no agent could move it.
+        """
+        if any(one.id != left.id and one.closed_at is None for one in await self.of_case(case_id)):
+            return
+        kept = await self.of(contact, f"case:{code}")
+        kept.case_id, kept.speaker = case_id, left.speaker
+
     async def speaker_of(self, case_id: UUID) -> str:
         """Who speaks in a case's conversations: `bot`, unless an agent has taken it."""
         query = select(Conversation.speaker).where(Conversation.case_id == case_id, Conversation.speaker != "bot")
         return (await self._scope.session.exec(query.limit(1))).first() or "bot"
 
     async def latest_of_contact(self, contact_id: UUID) -> Conversation | None:
-        """The newest open conversation of an address."""
+        """The open conversation that an address is in: its one line where it has no threads, else the newest thread."""
         query = (
             select(Conversation)
             .where(Conversation.contact_point_id == contact_id, col(Conversation.closed_at).is_(None))
-            .order_by(col(Conversation.last_at).desc())
+            .order_by((col(Conversation.thread_key) == "").desc(), col(Conversation.last_at).desc())
             .limit(1)
         )
         return (await self._scope.session.exec(query)).first()

@@ -6,16 +6,16 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import text, union
 from sqlmodel import col, select
 
 from storage.folding import fold
 from storage.scope import Scope
-from storage.tables import Attachment, CaseEvent, Message, Note, Outgoing
+from storage.tables import Attachment, CaseEvent, CaseMessage, Conversation, Message, Note, Outgoing
 
 _ROW = """
 SELECT c.id, c.account, c.speaker, c.flagged_at, c.flag_reason, c.urgent, c.last_at, c.created_at, c.case_id,
-       c.person_id, c.human_asked_at, c.subject, p.name, p.language, p.preferred_contact_id, cp.address,
+       c.thread_key, c.person_id, c.human_asked_at, c.subject, p.name, p.language, p.preferred_contact_id, cp.address,
        k.code, k.type, k.second_type, k.doubt, k.severity,
        k.status, k.due, k.due_kind, k.opened_at, k.closed_at AS case_closed_at, k.assigned_to, k.solved_by,
        last.text AS last_text, last.author AS last_author, last.number AS last_number
@@ -65,6 +65,7 @@ class QueueRow:
     last_at: datetime
     created_at: datetime
     case_id: UUID | None
+    thread_key: str
     person_id: UUID
     human_asked_at: datetime | None
     subject: str | None
@@ -206,22 +207,30 @@ class Inbox:
         return await self._rows(hits, {"query": query, "address": words.strip().lower(), "limit": limit})
 
     async def said(
-        self, conversation_id: UUID, limit: int = 300
+        self, conversation_id: UUID, limit: int = 300, *, case_id: UUID | None = None
     ) -> tuple[Sequence[Message], Sequence[Outgoing], Sequence[Note]]:
-        """Everything that was said in a conversation: the newest `limit` of each voice, in order."""
+        """Everything that was said in a conversation: the newest `limit` of each voice, in order.
+
+        With `case_id`, instead what was said of that case at the same address, in whichever conversation.
+        """
         session = self._scope.session
+        of_messages = col(Message.conversation_id) == conversation_id
+        of_outgoing = col(Outgoing.conversation_id) == conversation_id
+        if case_id is not None:
+            here = select(Conversation.contact_point_id).where(Conversation.id == conversation_id).scalar_subquery()
+            near = select(Conversation.id).where(Conversation.contact_point_id == here)
+            linked = select(CaseMessage.entry_id).where(CaseMessage.case_id == case_id)
+            own_in = select(Message.id).where(of_messages)
+            own_out = select(Outgoing.id).where(of_outgoing)
+            of_messages = col(Message.conversation_id).in_(near) & col(Message.id).in_(union(linked, own_in))
+            of_outgoing = col(Outgoing.conversation_id).in_(near) & col(Outgoing.id).in_(union(linked, own_out))
         messages = (
             select(Message)
-            .where(Message.conversation_id == conversation_id, Message.kind != "internal")
+            .where(of_messages, Message.kind != "internal")
             .order_by(col(Message.number).desc())
             .limit(limit)
         )
-        outgoing = (
-            select(Outgoing)
-            .where(Outgoing.conversation_id == conversation_id)
-            .order_by(col(Outgoing.number).desc())
-            .limit(limit)
-        )
+        outgoing = select(Outgoing).where(of_outgoing).order_by(col(Outgoing.number).desc()).limit(limit)
         notes = (
             select(Note).where(Note.conversation_id == conversation_id).order_by(col(Note.number).desc()).limit(limit)
         )

@@ -51,8 +51,10 @@ def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
     done = Done(pages)
 
     @routes.post("/c/{conversation_id}/take")
-    async def take(conversation_id: UUID, request: Request, visit: Visit = Depends(gate)) -> Response:
-        await visit.desk.take(conversation_id)
+    async def take(
+        conversation_id: UUID, request: Request, over: bool = False, visit: Visit = Depends(gate)
+    ) -> Response:
+        await visit.desk.take(conversation_id, over=over)
         return await done(request, visit, conversation_id, event="taken")
 
     @routes.post("/c/{conversation_id}/back")

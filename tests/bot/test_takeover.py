@@ -11,7 +11,8 @@ import pytest_asyncio
 
 from bot.refusals import AlreadyTaken
 from nlu.understander import Settings, open_understander
-from tests.bot.rows import contact, outgoing, send_all
+from storage.tables import Audit
+from tests.bot.rows import contact, outgoing, rows, send_all
 from tests.bot.test_turn import Thinking
 from tests.conftest import Clock
 from tests.world import World, a_world
@@ -155,3 +156,80 @@ async def test_no_ack_of_the_bots_while_a_person_speaks(world: World, clock: Clo
     clock.advance(timedelta(days=3))
     await world.write("chat", "ana", "¿hola?")
     assert [row.author for row in await outgoing(world, "ack")] == ["bot", "bot"]  # the two first ones
+
+
+# --- a case that the talk has left
+
+
+async def _left(world: World) -> tuple[UUID, UUID, str, str]:
+    """Ana's first case is filed and open, and she reports a second one in the same chat: talk, kept place, codes."""
+    talk = await world.write("chat", "ana", BROKEN)
+    await world.write("chat", "ana", "fue el jueves pasado en la sede Centro")
+    await world.write("chat", "ana", "sí, correcto")
+    await world.write("chat", "ana", "Además quiero reclamar por otra cosa: me cobraron dos veces el pedido 77120.")
+    if len(await world.cases()) == 1:
+        await world.write("chat", "ana", "Es otro caso", pressed="same:no")
+    first, second = await world.cases()
+    places = {one.case_id: one.id for one in await world.conversations()}
+    assert places[second.id] == talk
+    return talk, places[first.id], first.code, second.code
+
+
+async def test_a_case_that_was_left_is_still_listed_found_and_shown(world: World) -> None:
+    """R067: it is open, so people at the desk see it, with what was said of it."""
+    talk, kept, first, second = await _left(world)
+    rooms = world.rooms(await world.agent())
+    assert {one.code for one in (await rooms.queue("open")).lines} == {first, second}
+    assert [one.id for one in await rooms.search(first)] == [kept]
+    assert BROKEN in [one.text for one in (await rooms.room(kept)).entries]
+    assert await world.write("chat", "ana", "¿hola?") == talk  # the address has one line as before
+
+
+async def test_news_and_words_about_a_left_case_go_into_the_line_that_the_person_reads(
+    world: World, clock: Clock
+) -> None:
+    """R073: whoever answers there has the whole line, and the second case keeps its own question."""
+    talk, kept, first, second = await _left(world)
+    me = await world.agent()
+    desk = world.desk(me)
+    await desk.move(kept, "en_investigacion")
+    await send_all(world)
+    assert first in world.sent("chat")[-1].text
+    assert {one.conversation_id for one in await outgoing(world) if one.kind != "alert"} == {talk}
+
+    await desk.take(kept)
+    assert {one.speaker for one in await world.conversations()} == {f"agent:{me.id}"}
+    await desk.reply(kept, "Hola, es por la licuadora.", key="1")
+    clock.advance(timedelta(minutes=1))
+    await send_all(world)
+    assert world.sent("chat")[-1].text == "Hola, es por la licuadora."
+    assert "Hola, es por la licuadora." in [one.text for one in (await world.rooms(me).room(kept)).entries]
+    before = len(await outgoing(world))
+    await world.write("chat", "ana", "¿cuándo llega?")
+    assert len(await outgoing(world)) == before  # nobody talks over the agent
+
+    await desk.give_back(kept)
+    assert {one.speaker for one in await world.conversations()} == {"bot"}
+    assert {case.code: case.status for case in await world.cases()}[first] == "en_investigacion"
+    assert (await world.rooms(me).room(talk)).line.code == second
+
+
+# --- instead of a colleague who is away
+
+
+async def test_a_manager_takes_over_from_an_agent_and_an_agent_does_not(world: World) -> None:
+    """R073: in all conversations of the case; the audit says from whom."""
+    chat, _ = await _two_talks(world)
+    marta = await world.agent("marta", "Marta")
+    await world.desk(marta).take(chat)
+    with pytest.raises(AlreadyTaken, match="Marta"):
+        await world.desk(await world.agent("pedro", "Pedro")).take(chat, over=True)
+    boss = await world.agent("luz", "Luz", role="manager")
+    with pytest.raises(AlreadyTaken, match="Marta"):
+        await world.desk(boss).take(chat)
+    await world.desk(boss).take(chat, over=True)
+    assert {one.speaker for one in await world.conversations()} == {f"agent:{boss.id}"}
+    [case] = await world.cases()
+    assert case.assigned_to == boss.id
+    [audit] = [one for one in await rows(world, Audit) if one.action == "take over"]
+    assert (audit.actor, audit.detail) == (f"agent:{boss.id}", {"taken_from": f"agent:{marta.id}"})

@@ -242,6 +242,23 @@ async def test_the_second_who_takes_is_told_who_has_it(client: httpx.AsyncClient
     assert "Habla Marta Lozano" in page
 
 
+async def test_a_manager_takes_in_the_place_of_somebody(client: httpx.AsyncClient, world: World, site: Site) -> None:
+    """The button is there for managers only."""
+    talk = await world.write("chat", "ana", REPORT)
+    await world.desk(await world.agent("marta", "Marta Lozano")).take(talk)
+    await hire(site, "pedro", "Pedro Salas")
+    token = await enter(client, "pedro")
+    assert "do-take-over" not in (await client.get(f"/desk/c/{talk}")).text
+    assert (await post(client, f"/desk/c/{talk}/take?over=1", token)).status_code == 409
+    client.cookies.clear()
+    await hire(site, "luz", "Luz Ríos", "manager")
+    token = await enter(client, "luz")
+    assert "Tomar en lugar de Marta Lozano" in (await client.get(f"/desk/c/{talk}")).text
+    taken = await post(client, f"/desk/c/{talk}/take?over=1", token)
+    assert taken.status_code == 200
+    assert 'data-speaker="me"' in taken.text
+
+
 async def test_files_go_with_an_answer_and_come_back_as_downloads(
     client: httpx.AsyncClient, world: World, token: str
 ) -> None:
