@@ -45,6 +45,7 @@ class Clone:
             capture_output=True,
             text=True,
             check=False,
+            env={name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))},
         )
         return done.returncode, done.stdout + done.stderr, self._log.read_text().splitlines()
 
