@@ -67,7 +67,8 @@ def wait(reply: Reply, said: Said) -> None:
 
 def reassure_once(reply: Reply, said: Said) -> None:
     """After an alarm only people speak; but whoever asks where they are hears once that they know."""
-    if words.impatient(said.text) and not reply.talk.reassured and reply.talk.speaker == "waiting":
+    asks = words.impatient(said.text) or said.act == "human"
+    if asks and not reply.talk.reassured and reply.talk.speaker == "waiting":
         reply.say("still_waiting")
         reply.remember(reassured=True)
 

@@ -446,3 +446,12 @@ def test_corrections_are_heard(text: str) -> None:
 @pytest.mark.parametrize("text", ["no llegó el pedido", "nothing works", "no funciona"])
 def test_a_failure_is_no_correction(text: str) -> None:
     assert not words.corrects(text)
+
+
+def test_L3_who_asks_for_a_person_after_an_alarm_hears_that_one_comes() -> None:
+    """Seen in a real chat: after the alarm, "persona" was met with silence."""
+    state = talking("callback", case=GATHERING, speaker="waiting", safety=True)
+    person = ev.Said(text="persona", act="human")
+    after, effects = step(state, person)
+    assert [one.line for one in effects if isinstance(one, fx.Say)] == ["still_waiting"]
+    assert said(after, person) == []  # once
