@@ -1,8 +1,10 @@
 """Open and change cases on behalf of the dialogue; every change leaves an event."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+from bot import states
 from bot.codes import new_code
 from bot.deadlines import decide
 from bot.dialogue import effects as fx
@@ -79,12 +81,23 @@ class Casework:
             case fx.UpdateCase():
                 await self._update(case, effect)
             case fx.Reopen():
-                case.status, case.solved_by, case.solved_at, case.closed_at = "en_investigacion", None, None, None
+                await self._walk(case, states.steps_to_reopened(case.status))
+                case.solved_by = case.solved_at = case.closed_at = None
                 await self._tx.cases.add_event(case, actor="customer", kind="reopened")
             case fx.ConfirmSolved():
-                case.status, case.solved_by = "cerrado", "customer"
+                await self._walk(case, states.steps_to_solved(case.status))
+                case.solved_by = "customer"
                 case.solved_at = case.closed_at = self._parts.now()
                 await self._tx.cases.add_event(case, actor="customer", kind="solved")
+
+    async def _walk(self, case: Case, steps: Sequence[states.CaseState]) -> None:
+        """Move the case step by step. The last step is told by the customer's own event, the others by one each."""
+        for number, to in enumerate(steps, 1):
+            states.check(case.status, to)
+            was, case.status = case.status, to.value
+            if number < len(steps):
+                data = {"from": was, "to": to.value}
+                await self._tx.cases.add_event(case, actor="customer", kind="moved", data=data)
 
     async def _update(self, case: Case, effect: fx.UpdateCase) -> None:
         data: dict[str, Any] = {}

@@ -56,10 +56,27 @@ MOVES: dict[CaseState, tuple[CaseState, ...]] = {
     S.COMUNICADO: (S.ACEPTADO, S.RECHAZADO, S.CUMPLIDO, S.CERRADO, S.EN_INVESTIGACION),
     S.ACEPTADO: (S.CUMPLIDO, S.RECHAZADO),
     S.CUMPLIDO: (S.CERRADO, S.RECHAZADO, S.EN_INVESTIGACION),
-    S.RECHAZADO: (S.ESCALADO_INTERNO, S.DERIVADO_EXTERNO, S.PROPUESTA, S.EN_INVESTIGACION),
+    # whoever said no may think better of it
+    S.RECHAZADO: (S.ESCALADO_INTERNO, S.DERIVADO_EXTERNO, S.PROPUESTA, S.EN_INVESTIGACION, S.ACEPTADO),
     S.ESCALADO_INTERNO: (S.EN_INVESTIGACION, S.PROPUESTA, S.COMUNICADO, S.ACEPTADO, S.DERIVADO_EXTERNO),
     S.DERIVADO_EXTERNO: (S.CERRADO, S.PROPUESTA, S.ACEPTADO, S.EN_INVESTIGACION),
     S.CERRADO: (S.EN_INVESTIGACION,),
+}
+
+# The customer's word moves a case further than one step: each step is a lawful move and stands in the history.
+_SOLVED: dict[CaseState, tuple[CaseState, ...]] = {
+    S.RECIBIDO: (S.ACUSADO, S.COMUNICADO, S.CERRADO),
+    S.ACUSADO: (S.COMUNICADO, S.CERRADO),
+    S.CLASIFICADO: (S.COMUNICADO, S.CERRADO),
+    S.EN_INVESTIGACION: (S.COMUNICADO, S.CERRADO),
+    S.PROPUESTA: (S.COMUNICADO, S.CERRADO),
+    S.COMUNICADO: (S.CERRADO,),
+    S.ACEPTADO: (S.CUMPLIDO, S.CERRADO),
+    S.CUMPLIDO: (S.CERRADO,),
+    S.RECHAZADO: (S.ACEPTADO, S.CUMPLIDO, S.CERRADO),
+    S.ESCALADO_INTERNO: (S.ACEPTADO, S.CUMPLIDO, S.CERRADO),
+    S.DERIVADO_EXTERNO: (S.CERRADO,),
+    S.CERRADO: (),
 }
 
 CELLS = ("recepcion", "acuse", "evaluacion", "investigacion", "respuesta", "comunicacion", "cierre")
@@ -103,6 +120,19 @@ def _remedy(here: CaseState, there: CaseState) -> tuple[str, str]:
     if there is S.CERRADO and here is S.ACEPTADO:
         return "fulfil", f"carry out what was agreed and set {S.CUMPLIDO} first"
     return "order", f"from here it can go to {', '.join(MOVES[here])}"
+
+
+def steps_to_solved(current: str) -> tuple[CaseState, ...]:
+    """The lawful moves from here to closed, when the customer says that it is solved. Closed already: none."""
+    return _SOLVED[CaseState(current)]
+
+
+def steps_to_reopened(current: str) -> tuple[CaseState, ...]:
+    """The lawful moves from here back to the investigation, when the customer says that it is not solved."""
+    here = CaseState(current)
+    if here is S.EN_INVESTIGACION:
+        return ()
+    return (S.EN_INVESTIGACION,) if S.EN_INVESTIGACION in MOVES[here] else (S.RECHAZADO, S.EN_INVESTIGACION)
 
 
 def reopens(current: str, wanted: str) -> bool:

@@ -6,7 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.states import CLOSED, MOVES, OPEN, REOPENABLE, CaseState, ForbiddenMove, bar, cell, check, moves, reopens
+from bot.states import (
+    CLOSED,
+    MOVES,
+    OPEN,
+    REOPENABLE,
+    CaseState,
+    ForbiddenMove,
+    bar,
+    cell,
+    check,
+    moves,
+    reopens,
+    steps_to_reopened,
+    steps_to_solved,
+)
 
 S = CaseState
 states = st.sampled_from(list(S))
@@ -110,3 +124,15 @@ def test_the_bar_has_seven_cells() -> None:
     assert [cell(state) for state in ("recibido", "acusado", "clasificado", "propuesta", "comunicado", "aceptado")] == [
         1, 2, 3, 5, 6, 7,
     ]  # fmt: skip
+
+
+@given(states)
+def test_L9_the_customers_word_takes_only_lawful_steps(here: CaseState) -> None:
+    for steps, end in ((steps_to_solved(here), S.CERRADO), (steps_to_reopened(here), S.EN_INVESTIGACION)):
+        for before, after in pairwise((here, *steps)):
+            check(before, after)
+        assert (here, *steps)[-1] is end
+
+
+def test_L9_who_rejected_the_answer_and_then_says_yes_has_accepted_it() -> None:
+    assert steps_to_solved("rechazado") == (S.ACEPTADO, S.CUMPLIDO, S.CERRADO)

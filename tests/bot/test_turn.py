@@ -15,7 +15,8 @@ from bot.policy import Policy
 from bot.turn import TRIES, Turns
 from nlu.understander import Settings, open_understander
 from nlu.understanding import Hint, Understander, Understanding
-from tests.bot.rows import messages, outgoing
+from storage.tables import CaseEvent
+from tests.bot.rows import messages, outgoing, rows
 from tests.conftest import Clock
 from tests.world import World, a_world
 
@@ -198,6 +199,21 @@ class TestChoices:
             await world.write("chat", "ana", how)
         [case] = await world.cases()
         assert (case.solved_by, case.status) == ("customer", "cerrado")
+
+    async def test_L9_a_yes_after_a_rejection_is_told_as_acceptance_first(self, world: World) -> None:
+        """The history never jumps from rejected to closed."""
+        talk = await world.write("chat", "ana", BROKEN)
+        me = await world.agent()
+        for state in ("en_investigacion", "propuesta", "comunicado", "aceptado", "cumplido", "rechazado"):
+            await world.desk(me).move(talk, state)
+        await world.settle(talk)
+        await world.write("chat", "ana", "sí")
+        [case] = await world.cases()
+        assert (case.solved_by, case.status) == ("customer", "cerrado")
+        told = [
+            (one.data["from"], one.data["to"]) for one in await rows(world, CaseEvent, "number") if one.kind == "moved"
+        ]
+        assert told[-2:] == [("rechazado", "aceptado"), ("aceptado", "cumplido")]
 
     async def test_an_old_number_is_no_choice(self, world: World) -> None:
         """Once something else was said, the 2 is an answer to that."""
