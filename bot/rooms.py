@@ -12,7 +12,7 @@ from bot.parts import Parts
 from bot.refusals import NoSuchConversation
 from bot.talking import case_facts
 from bot.views import CaseView, ContactView, Entry, FileView, Line, Me, Page, Room, Undelivered
-from storage.inbox import Filter, QueueRow
+from storage.inbox import Filter, Place, QueueRow
 from storage.tables import Attachment, Case, CaseEvent, Message, Note, Outgoing
 from storage.transaction import Transaction
 
@@ -34,15 +34,14 @@ class Rooms:
                 view,
                 self._me.id,
                 today=self._parts.today(),
-                before=_place(before),
+                after=_place(before),
                 only=only,
                 limit=PAGE + 1,
             )
             counts = await tx.inbox.counts(self._me.id, self._parts.today())
             names = await self._names(tx)
         shown = rows[:PAGE]
-        more = len(rows) > PAGE and view != "flagged"
-        last = f"{shown[-1].last_at.isoformat()}|{shown[-1].id}" if more else None
+        last = _link(shown[-1].place(view)) if len(rows) > PAGE else None
         return Page([self._line(row, names) for row in shown], last, counts)
 
     async def counts(self) -> Mapping[str, int]:
@@ -259,13 +258,17 @@ class Rooms:
         )
 
 
-def _place(before: str | None) -> tuple[datetime, UUID] | None:
+def _link(place: Place) -> str:
+    """A place in a list as a link carries it."""
+    return f"{place.at.isoformat()}|{place.id}" + ("|urgent" if place.urgent else "")
+
+
+def _place(link: str | None) -> Place | None:
     """The place in a list that a link carries; a broken one begins at the top."""
-    if not before:
-        return None
-    at, _, row_id = before.partition("|")
+    at, _, rest = (link or "").partition("|")
+    row_id, _, urgent = rest.partition("|")
     try:
-        return datetime.fromisoformat(at), UUID(row_id)
+        return Place(datetime.fromisoformat(at), UUID(row_id), bool(urgent))
     except ValueError:
         return None
 

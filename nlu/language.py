@@ -9,6 +9,7 @@ from nlu.fold import plain
 from nlu.phrases import words
 from nlu.understanding import LANGUAGES
 
+_ADDRESS = re.compile(r"\S*@\S+|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)  # is in no language
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _ENGLISH = frozenset({"US", "GB", "CA", "AU", "NZ", "IE"})
 _PORTUGUESE = frozenset({"BR", "PT", "AO", "MZ"})
@@ -38,6 +39,7 @@ def detect(text: str, sticky: str | None = None, default: str = "es") -> Reading
     start = sticky or default
     if _foreign_script(text):
         return Reading(start, 0.0)
+    text = _ADDRESS.sub(" ", text)
     tokens = [w for w in _WORD.findall(plain(text)) if w not in _NO_VOTE]
     votes = _votes(tokens, text)
     (winner, most), (_, second) = votes.most_common(2)

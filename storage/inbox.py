@@ -52,6 +52,25 @@ _VIEWS = {
 _FAILED = "(SELECT count(*) FROM outgoing WHERE state IN ('failed', 'uncertain') AND fallback_at IS NULL)"
 
 
+# how a view is sorted, and what comes after a row of it
+_NEWEST_FIRST = ("c.last_at DESC, c.id DESC", "(c.last_at, c.id) < (:after_at, :after_id)")
+_ORDER = {
+    "flagged": (
+        "c.urgent DESC, c.flagged_at, c.id",
+        "(NOT c.urgent, c.flagged_at, c.id) > (NOT :after_urgent, :after_at, :after_id)",
+    )
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page ended: by `last_at`, in the flagged view by `urgent` and `flagged_at`."""
+
+    at: datetime
+    id: UUID
+    urgent: bool = False
+
+
 @dataclass(frozen=True)
 class QueueRow:
     """One line of the queue."""
@@ -88,6 +107,12 @@ class QueueRow:
     last_text: str | None
     last_author: str | None
     last_number: int | None
+
+    def place(self, view: str) -> Place:
+        """Where the page goes on that ends with this row."""
+        if view == "flagged" and self.flagged_at is not None:
+            return Place(self.flagged_at, self.id, self.urgent)
+        return Place(self.last_at, self.id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,21 +171,18 @@ class Inbox:
         agent_id: UUID,
         *,
         today: date,
-        before: tuple[datetime, UUID] | None = None,
+        after: Place | None = None,
         only: Filter | None = None,
         limit: int = 50,
     ) -> list[QueueRow]:
-        """One page of a view. `before` is the (last_at, id) of the last row of the page above."""
+        """One page of a view, from `after`, the place of the last row of the page above."""
         conditions, values = (only or Filter()).conditions()
         conditions.append(f"({_VIEWS[view]})")
         values |= {"me": f"agent:{agent_id}", "agent": agent_id, "today": today, "limit": limit}
-        if view == "flagged":
-            order = "c.urgent DESC, c.flagged_at, c.id"
-        else:
-            order = "c.last_at DESC, c.id DESC"
-            if before is not None:
-                conditions.append("(c.last_at, c.id) < (:before_at, :before_id)")
-                values |= {"before_at": before[0], "before_id": before[1]}
+        order, further = _ORDER.get(view, _NEWEST_FIRST)
+        if after is not None:
+            conditions.append(further)
+            values |= {"after_urgent": after.urgent, "after_at": after.at, "after_id": after.id}
         return await self._rows(f"{_ROW} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit", values)
 
     async def row(self, conversation_id: UUID) -> QueueRow | None:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from bot.figures import WAITS, ChannelDay, Overview, Period, Wait
 from console.desk.charts import KINDS
-from console.desk.numbers import NOTHING, Numbers
+from console.desk.numbers import Numbers
 from console.desk.signs import SEVERITIES, TYPES
 from console.desk.words import Words
 
@@ -135,7 +135,7 @@ class Board:
 
     def cell(self, n: int, shade: int = 0, period: Period | None = None, **only: str | None) -> Cell:
         """A number and its list."""
-        return Cell(n, self._numbers.count(n) if n else NOTHING, self.link(period, **only) if n else None, shade)
+        return Cell(n, self._numbers.count(n), self.link(period, **only) if n else None, shade)
 
     def link(self, period: Period | None = None, **asked: str | None) -> str:
         """The list behind a number of the period; what is None does not filter."""

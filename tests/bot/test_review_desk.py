@@ -2,7 +2,11 @@
 
 import re
 from datetime import timedelta
+from uuid import UUID
 
+import pytest
+
+from bot import rooms
 from bot.codes import parse
 from tests.bot.rows import outgoing
 from tests.conftest import Clock
@@ -36,6 +40,29 @@ async def test_no_list_shows_a_one_time_code(world: World) -> None:
             tx.session.add(row)
     page = await world.rooms(await world.agent()).queue("all")
     assert digits.group() not in page.lines[0].last_text
+
+
+async def test_every_flagged_conversation_is_on_some_page(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The most urgent first, then who waits longest; page after page and none twice."""
+    monkeypatch.setattr(rooms, "PAGE", 2)
+    wanted: list[UUID] = []
+    for number, urgent in enumerate((False, True, False, False, True, False)):
+        clock.advance(timedelta(minutes=1))
+        talk = await world.write("chat", f"p{number}", BROKEN)
+        async with world.parts.database.transaction() as tx:
+            conversation = await tx.conversations.locked(talk)
+            assert conversation is not None
+            conversation.flagged_at, conversation.urgent = clock(), urgent
+        wanted.append(talk)
+    seen: list[UUID] = []
+    before, eyes = None, world.rooms(await world.agent())
+    while seen == [] or before is not None:
+        page = await eyes.queue("flagged", before=before)
+        seen += [line.id for line in page.lines]
+        before = page.next
+    assert seen == [wanted[n] for n in (1, 4, 0, 2, 3, 5)]
 
 
 async def test_a_name_that_could_be_a_code_is_found(world: World) -> None:

@@ -169,14 +169,14 @@ async def test_I28_messages_are_counted_to_the_last_minute_of_the_companys_days(
     seen = await see(enter(house), f"{PAGE}&counted=messages")
     assert "Telegram trae el 71,1\xa0% de los mensajes." in seen.words  # 86 of 121
     assert seen.row("domingo 1 de marzo") == ["domingo 1 de marzo", "2", "1", "7", "10"]  # one of them at 23:30
-    assert seen.row("lunes 16 de febrero") == ["lunes 16 de febrero", "2", "–", "7", "9"]  # one of them at 0:00
+    assert seen.row("lunes 16 de febrero") == ["lunes 16 de febrero", "2", "0", "7", "9"]  # one of them at 0:00
 
 
 async def test_I10_types_and_severities(house: World, enter: Enter) -> None:
     seen = await see(enter(house))
-    assert seen.row("Reclamo") == ["Reclamo", "–", "14", "14", "7", "35"]
-    assert seen.row("Queja") == ["Queja", "14", "–", "–", "–", "14"]
-    assert seen.row("Felicitación") == ["Felicitación", "–", "–", "–", "–", "–"]
+    assert seen.row("Reclamo") == ["Reclamo", "0", "14", "14", "7", "35"]
+    assert seen.row("Queja") == ["Queja", "14", "0", "0", "0", "14"]
+    assert seen.row("Felicitación") == ["Felicitación", "0", "0", "0", "0", "0"]
     assert ["Total", "42", "14", "14", "7", "77"] in seen.rows
     assert "35 reclamos, el 45,5\xa0% de los casos. 7 son críticos." in seen.words
 
@@ -201,19 +201,19 @@ async def test_I25_what_is_open_overdue_and_flagged_and_who_calls_it_solved(hous
     assert seen.row("Solo un agente") == ["Solo un agente", "14", "66,7\xa0%"]
 
 
-async def test_nothing_measured_is_a_dash_and_never_a_zero_or_a_fault(
+async def test_nothing_counted_is_zero_nothing_measured_is_a_dash_and_neither_is_a_fault(
     database_url: str, clock: Callable[[], Any], tmp_path: Path
 ) -> None:
     async with a_world(database_url, clock, tmp_path / "files") as world:
         client = a_client(a_site(world, Bell(database_url)))
         client.cookies.set("acuse_desk", await _session(world, "manager", "es"))
         seen = await see(client)
-    assert seen.row("Telegram") == ["Telegram", "–", "–", "–", "–"]
+    assert seen.row("Telegram") == ["Telegram", "0", "0", "–", "–"]
     assert seen.row("Todos los canales") == ["Todos los canales", *["", "–", "–", "–"] * 3]
-    assert seen.row("El cliente") == ["El cliente", "–", "–"]
+    assert seen.row("El cliente") == ["El cliente", "0", "–"]
     for words in ("Nadie escribió", "No se abrió ningún caso", "No hubo nada que medir", "No hay casos abiertos"):
         assert words in seen.words
-    assert [href for text, href in seen.links if text == "–"] == []
+    assert [href for text, href in seen.links if text in ("–", "0")] == []
 
 
 async def test_each_number_opens_a_list_of_exactly_so_many(house: World, enter: Enter) -> None:

@@ -505,6 +505,8 @@ def test_r043_when_hours_matter(text: str, now: bool) -> None:
         ("quero falar com um atendente agora", "es", "pt"),
         ("где мой заказ", None, "es"),
         ("", "pt", "pt"),
+        ("prefiero por correo: a0@x.example", None, "es"),  # an address is in no language
+        ("https://nube.example/a/para/que I cannot open this page", None, "en"),
     ],
 )
 def test_language_is_sticky_and_bare_words_never_switch_it(text: str, sticky: str | None, language: str) -> None:
