@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 Cursor = Mapping[str, Any]
 """Where a listener stands (Telegram: `offset`; IMAP: mailbox, UIDVALIDITY, UID). JSON values only."""
@@ -30,7 +30,16 @@ class Unsupported(ChannelError):
 
 
 class Undeliverable(ChannelError):
-    """This message will never arrive: the person left, blocked us, or the address is wrong. Not retried."""
+    """This message will never arrive and is not retried.
+
+    `means` says what else follows from it. "address": nothing more goes to this address (the person left or blocked us,
+    the address is wrong); "opted_out": the person wants nothing more there; "message": only this message was refused
+    (its content, a file, a template), the address is good.
+    """
+
+    def __init__(self, reason: str = "", means: Literal["address", "opted_out", "message"] = "address") -> None:
+        super().__init__(reason)
+        self.means = means
 
 
 class Unavailable(ChannelError):
