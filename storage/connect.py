@@ -1,5 +1,7 @@
 """Plain connections beside the pool: one to listen on, one to hold a lock with."""
 
+import asyncio
+
 from psycopg import AsyncConnection, ProgrammingError
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
@@ -40,3 +42,22 @@ def is_address(url: str) -> bool:
 async def connect(url: str, name: str) -> AsyncConnection[TupleRow]:
     """Open a connection that commits each statement. Raises psycopg.OperationalError when there is no server."""
     return await AsyncConnection.connect(conninfo(url, name), autocommit=True)
+
+
+async def spoken(connection: AsyncConnection[TupleRow], seconds: float) -> bool:
+    """Wait until the server says something unasked: a notice, or that the connection ends. False: it said nothing.
+
+    Costs nothing meanwhile, where psycopg's own `notifies` wakes up ten times a second. Read what it says with
+    `notifies(timeout=0)`. Raises psycopg.OperationalError when the connection has ended before.
+    """
+    loop, said = asyncio.get_running_loop(), asyncio.Event()
+    descriptor = connection.fileno()
+    loop.add_reader(descriptor, said.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await said.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(descriptor)
+    return True

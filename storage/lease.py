@@ -16,7 +16,7 @@ from typing import Any, Self
 from psycopg import AsyncConnection, OperationalError, sql
 from psycopg.rows import TupleRow
 
-from storage.connect import connect
+from storage.connect import connect, spoken
 
 
 class LeaseLost(Exception):
@@ -113,8 +113,9 @@ class Lease:
         try:
             while self.held:
                 # not a sleep: this way the end of the connection is noticed at once
-                async for _ in connection.notifies(timeout=self._terms.beat):
-                    pass
+                if await spoken(connection, self._terms.beat):
+                    async for _ in connection.notifies(timeout=0):
+                        pass
                 asked_at = self._clock()
                 async with asyncio.timeout(max(0.0, self._ends_at - asked_at)):
                     await connection.execute("SELECT 1")

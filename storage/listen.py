@@ -13,7 +13,10 @@ from psycopg.rows import TupleRow
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.connect import connect
+from storage.connect import connect, spoken
+
+EVERYTHING = "*"
+"""The topic of whoever wants to be woken by every ring."""
 
 _CHANNEL = "acuse"
 
@@ -83,9 +86,14 @@ class Bell:
                     await connection.execute("SELECT 1")
 
     async def _hear(self, connection: AsyncConnection[TupleRow]) -> None:
-        async for notice in connection.notifies(timeout=self._check_every):
-            for subscription in self._subscriptions.get(notice.payload, ()):
-                subscription.wake()
+        while True:
+            # first what came with the answer to the last check: nothing more is said of it
+            async for notice in connection.notifies(timeout=0):
+                for topic in (notice.payload, EVERYTHING):
+                    for subscription in self._subscriptions.get(topic, ()):
+                        subscription.wake()
+            if not await spoken(connection, self._check_every):
+                return
 
     def _wake_everybody(self) -> None:
         for subscriptions in self._subscriptions.values():

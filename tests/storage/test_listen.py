@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from storage.listen import Bell, Subscription, ring
+from storage.listen import EVERYTHING, Bell, Subscription, ring
 from storage.migrate import sqlalchemy_url
 
 
@@ -115,3 +115,47 @@ async def test_thousands_of_open_pages_share_one_connection(engine: AsyncEngine,
             assert await connection.scalar(text(listeners)) == 1
         assert bell.subscribers == 5000
     assert bell.subscribers == 0
+
+
+async def test_no_ring_is_missed_that_comes_with_the_answer_to_a_check(engine: AsyncEngine, database_url: str) -> None:
+    bell = Bell(database_url, check_every=0.05)
+    running = asyncio.create_task(bell.run())
+    async with bell.subscribe("desk") as desk, engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        assert await desk.wait(5)
+        for _ in range(300):
+            await connection.execute(text("SELECT pg_notify('acuse', 'desk')"))
+            assert await desk.wait(1)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_everything_is_heard_by_whoever_asks_for_it(engine: AsyncEngine, bell: Bell) -> None:
+    async with bell.subscribe(EVERYTHING) as everything:
+        for topic in ("desk", "conversation:1"):
+            await ring_now(engine, topic)
+            assert await everything.wait(5)
+
+
+async def test_an_idle_bell_sleeps(engine: AsyncEngine, bell: Bell) -> None:
+    """The driver's own wait for notices wakes up ten times a second; a house has several of them."""
+    loop = asyncio.get_running_loop()
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+
+    async with bell.subscribe("desk") as desk:
+        select = loop._selector.select  # type: ignore[attr-defined]  # the only place where turns can be counted
+
+        def counted(timeout: float | None = None) -> object:
+            count()
+            return select(timeout)
+
+        loop._selector.select = counted  # type: ignore[attr-defined]  # as above
+        try:
+            assert not await desk.wait(1)
+        finally:
+            loop._selector.select = select  # type: ignore[attr-defined]  # as above
+    assert turns < 6
