@@ -39,9 +39,9 @@ def is_address(url: str) -> bool:
     return url.startswith(("postgresql://", "postgres://"))
 
 
-async def connect(url: str, name: str) -> AsyncConnection[TupleRow]:
+async def connect(url: str, name: str, *, durable: bool = True) -> AsyncConnection[TupleRow]:
     """Open a connection that commits each statement. Raises psycopg.OperationalError when there is no server."""
-    return await AsyncConnection.connect(conninfo(url, name), autocommit=True)
+    return await AsyncConnection.connect(conninfo(url, name, durable=durable), autocommit=True)
 
 
 async def spoken(connection: AsyncConnection[TupleRow], seconds: float) -> bool:

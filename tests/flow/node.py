@@ -90,7 +90,7 @@ async def worker(parts: Parts, url: str, *, quick: bool) -> None:
         second = timedelta(seconds=1)
         sending = Sending(parts, patience=3 * second, grace=second)
         ticker = Ticker(parts, sweep_every=second, forgotten_after=2 * second)
-        pace = Pace(beat=1, stalled=5, rescue=1)
+        pace = Pace(beat=1, stalled=5)
     handlers = Worker(
         url,
         {"turn": Turns(parts).run, "send": sending.run},

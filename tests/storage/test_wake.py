@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
@@ -16,7 +17,9 @@ from storage.migrate import sqlalchemy_url
 from storage.wake import Handler, Kind, Pace, Worker, WorkerEnded, queue_of, wake
 
 LOG = logging.getLogger("acuse.test")
-QUICK = Pace(beat=0.2, stalled=1.0, rescue=0.2, grace=0.5)
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'acuse worker'"
+SLOW = Pace(poll=60, again=60, beat=60, grace=0.5)
+QUICK = Pace(beat=0.2, stalled=1.0, grace=0.5)
 
 
 @pytest.fixture
@@ -164,7 +167,7 @@ async def test_a_wake_up_that_waits_starts_after_the_commit_that_relies_on_it(
 async def test_one_key_never_runs_twice_at_once_and_a_wake_up_during_a_run_runs_after_it(
     engine: AsyncEngine, database_url: str
 ) -> None:
-    """Trap: the end of a locked job tells nobody, so the worker must look often."""
+    """Whichever worker has the first, the second one waits for its end."""
     turns, key = Calls(held=True), uuid4()
     async with working(database_url, turns), working(database_url, turns):
         await waken(engine, "turn", key)
@@ -294,7 +297,7 @@ async def test_a_worker_that_dies_later_is_noticed_by_one_that_runs(engine: Asyn
 async def test_a_worker_that_lives_is_not_rescued_from_itself(engine: AsyncEngine, database_url: str) -> None:
     """After a laptop's sleep the beats are old: that of this process is renewed before anybody is called dead."""
     turns, key = Calls(held=True), uuid4()
-    async with working(database_url, turns, pace=Pace(beat=60, stalled=1.0, rescue=0.3, grace=0.5)):
+    async with working(database_url, turns, pace=Pace(beat=0.3, stalled=1.0, grace=0.5)):
         await waken(engine, "turn", key)
         await eventually(lambda: turns.begun == [key])
         for _ in range(5):
@@ -342,20 +345,134 @@ async def test_the_end_that_the_database_did_not_hear_does_not_block_the_key(
     engine: AsyncEngine, database_url: str
 ) -> None:
     """Trap: a job that stays `doing` under a worker that lives blocks its key for ever."""
-    turns, key = Calls(), uuid4()
+    turns, key = Calls(held=True), uuid4()
     async with working(database_url, turns) as task:
+        await waken(engine, "turn", key)
+        await eventually(lambda: turns.begun == [key])
+        async with engine.begin() as connection:
+            await connection.execute(text(CUT))
+        turns.gate.set()
+        await eventually(lambda: turns.ended == [key])
+        await waken(engine, "turn", key)
+        await eventually(lambda: turns.ended == [key, key])
+        await until(engine, "SELECT count(*) = 0 FROM procrastinate_jobs")
+        assert not task.done()
+
+
+async def test_what_was_taken_and_never_begun_is_run_after_all(engine: AsyncEngine, database_url: str) -> None:
+    """The answer that named it got lost with the connection: it is `doing` in the name of a worker that lives."""
+    turns, key = Calls(), uuid4()
+    async with working(database_url, turns):
         await waken(engine, "turn", first := uuid4())
         await eventually(lambda: turns.ended == [first])
         async with engine.begin() as connection:
-            await connection.execute(text("ALTER FUNCTION procrastinate_finish_job_v1 RENAME TO away"))
-        await waken(engine, "turn", key)
+            taken = (
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status, worker_id)"
+                " SELECT 'turn', 'turn', :name, :name, jsonb_build_object('key', CAST(:key AS text)), 'doing', max(id)"
+                " FROM procrastinate_workers"
+            )
+            await connection.execute(text(taken), {"name": f"turn:{key}", "key": str(key)})
+            await connection.execute(text(CUT))
         await eventually(lambda: turns.ended == [first, key])
-        await asyncio.sleep(0.3)
-        async with engine.begin() as connection:
-            await connection.execute(text("ALTER FUNCTION away RENAME TO procrastinate_finish_job_v1"))
+
+
+async def test_a_worker_that_was_taken_for_dead_comes_back(engine: AsyncEngine, database_url: str) -> None:
+    """Another one rescued what it ran, and struck its name off; what it runs now is in a name again."""
+    turns, key = Calls(held=True), uuid4()
+    async with working(database_url, turns):
         await waken(engine, "turn", key)
-        await eventually(lambda: turns.ended.count(key) >= 2)
-        assert not task.done()
+        await eventually(lambda: turns.begun == [key])
+        async with engine.begin() as connection:
+            await connection.execute(text("DELETE FROM procrastinate_workers"))
+        await until(engine, "SELECT count(*) = 1 FROM procrastinate_workers")
+        await until(engine, "SELECT worker_id IS NOT NULL FROM procrastinate_jobs")
+        turns.gate.set()
+        await until(engine, "SELECT count(*) = 0 FROM procrastinate_jobs")
+    assert turns.begun == [key]
+
+
+async def test_the_next_of_a_key_begins_at_once_and_not_at_the_next_look(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    """A second message that comes during the turn of the first: the end of that turn is the sign."""
+    turns, key = Calls(held=True), uuid4()
+    async with working(database_url, turns, pace=SLOW):
+        await waken(engine, "turn", key)
+        await eventually(lambda: len(turns.begun) == 1)
+        await waken(engine, "turn", key)
+        await asyncio.sleep(0.05)  # it is looked at, and must wait
+        released = time.monotonic()
+        turns.gate.set()
+        await eventually(lambda: len(turns.ended) == 2, within=2)
+    assert time.monotonic() - released < 0.5
+
+
+async def test_a_wake_up_that_a_transaction_held_begins_when_it_is_over(engine: AsyncEngine, database_url: str) -> None:
+    turns, key, other = Calls(), uuid4(), uuid4()
+    await waken(engine, "turn", key)
+    async with AsyncSession(engine) as session, session.begin():
+        await wake(session, "turn", key)
+        async with working(database_url, turns, pace=SLOW):
+            await waken(engine, "turn", other)
+            await eventually(lambda: turns.ended == [other])
+            await session.commit()
+            await eventually(lambda: turns.ended == [other, key], within=2)
+
+
+async def test_what_waits_for_another_worker_is_looked_at_again_soon(engine: AsyncEngine, database_url: str) -> None:
+    """Its key runs in a process that dies without a word: nobody tells the end, nor is there a new wake-up."""
+    turns, key = Calls(), uuid4()
+    await leave_behind(engine, "turn", key)
+    await waken(engine, "turn", key)
+    async with working(database_url, turns, pace=Pace(poll=60, beat=60, again=0.1)):
+        await waken(engine, "turn", other := uuid4())
+        await eventually(lambda: turns.ended == [other])
+        async with engine.begin() as connection:
+            await connection.execute(text("DELETE FROM procrastinate_jobs WHERE status = 'doing'"))
+        await eventually(lambda: turns.ended == [other, key], within=2)
+
+
+async def test_a_thousand_that_wait_are_run_once_each_by_two_workers_and_none_twice_at_once(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    """R006, with wake-ups that come again while they run."""
+    keys = [uuid4() for _ in range(250)]
+    running, most, runs = Counter[UUID](), Counter[UUID](), Counter[UUID]()
+
+    async def turn(key: UUID) -> None:
+        running[key] += 1
+        most[key] = max(most[key], running[key])
+        await asyncio.sleep(0)
+        running[key] -= 1
+        runs[key] += 1
+
+    async def waken_all() -> None:
+        async with AsyncSession(engine) as session, session.begin():
+            for key in keys:
+                await wake(session, "turn", key)
+
+    await waken_all()
+    async with working(database_url, turn), working(database_url, turn):
+        for _ in range(3):
+            await waken_all()
+        await until(engine, "SELECT count(*) = 0 FROM procrastinate_jobs")
+    assert set(runs) == set(keys)
+    assert set(most.values()) == {1}
+    assert sum(runs.values()) <= 4 * len(keys)
+
+
+async def test_an_idle_worker_asks_next_to_nothing(engine: AsyncEngine, database_url: str) -> None:
+    """One look in five seconds and one sign of life, for any number of lanes."""
+    turns, key = Calls(), uuid4()
+    async with working(database_url, turns, pace=SLOW, lanes=["web", "mail", "telegram", "slack"]):
+        await waken(engine, "turn", key)
+        await eventually(lambda: turns.ended == [key])
+        await until(engine, "SELECT count(*) = 0 FROM procrastinate_jobs")
+        asked = "SELECT query_start FROM pg_stat_activity WHERE application_name = 'acuse worker'"
+        before = await rows(engine, asked)
+        await asyncio.sleep(1)
+        assert len(before) == 1
+        assert await rows(engine, asked) == before
 
 
 async def test_run_raises_when_the_database_goes_and_can_be_run_again(engine: AsyncEngine, database_url: str) -> None:
@@ -366,9 +483,8 @@ async def test_run_raises_when_the_database_goes_and_can_be_run_again(engine: As
     await waken(engine, "turn", key)
     await eventually(lambda: turns.ended == [key])
     async with engine.begin() as connection:
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'acuse worker'"
         await connection.execute(text("ALTER TABLE procrastinate_jobs RENAME TO away"))
-        await connection.execute(text(others))
+        await connection.execute(text(CUT))
     await asyncio.wait([task], timeout=10)
     assert isinstance(task.exception(), WorkerEnded)
     async with engine.begin() as connection:
