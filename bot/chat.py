@@ -34,6 +34,21 @@ class Bubble:
     kind: str = "in"  # of ours: ack | answer | receipt | update | closing | agent | code | alert
 
 
+@dataclass(frozen=True)
+class Embedding:
+    """How the chat looks from outside: its title, and the sites that may show it in their pages."""
+
+    title: str | None
+    origins: Sequence[str]
+
+
+def embedding(parts: Parts, account: str) -> Embedding:
+    """As config.yaml says for this account of the web chat."""
+    channel = parts.channels[account]
+    assert isinstance(channel, WebChat)
+    return Embedding(channel.settings.title, channel.settings.allowed_origins)
+
+
 class Chat:
     """One visitor's chat. `address` is the secret that the browser's cookie stands for."""
 

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from bot.chat import Chat, Malformed
+from bot.chat import Chat, Malformed, embedding
 from console.pages import Pages
 from console.public.bubbles import SHOWABLE
 from console.public.chat_page import ChatPage
+from console.public.embed import embedded, let_in, script
 from console.public.pace import Pace
 from console.public.said import FILES, Refused, Said, keep, read
 from console.public.stream import stream
@@ -30,7 +31,8 @@ class ChatRoutes:
 
     def __init__(self, site: Site, pages: Pages, account: str) -> None:
         self._site = site
-        self._page = ChatPage(site, pages)
+        self._page = ChatPage(site, pages, account)
+        self._origins = embedding(site.parts, account).origins
         self._account = account
         self._pace = Pace(site.parts.now, at_most=PER_MINUTE, within=timedelta(minutes=1))
         self._open: dict[str, int] = {}
@@ -46,9 +48,14 @@ class ChatRoutes:
             ("/history", "GET", self.history),
             ("/seen", "POST", self.seen),
             ("/files/{file_id}", "GET", self.file),
+            ("/embed.js", "GET", self.embed),
         ):
             routes.add_api_route(path, verb, methods=[method], response_model=None)
         return routes
+
+    async def embed(self) -> Response:
+        """What another site puts into its pages."""
+        return script()
 
     async def page(self, request: Request) -> Response:
         """The page, with everything that was said."""
@@ -63,7 +70,7 @@ class ChatRoutes:
         except Refused as refused:
             token = token_of(request) or self._site.token()
             return await self._show(request, token, refused.status, problem=refused.problem, draft=said.text)
-        return RedirectResponse(f"/chat?lang={self._page.language(request)}#end", status_code=303)
+        return RedirectResponse(f"/chat{self._page.query(request)}#end", status_code=303)
 
     async def say(self, request: Request) -> Response:
         """What the script sends. The answer means that the message is kept, not that it was read."""
@@ -155,6 +162,8 @@ class ChatRoutes:
         bubbles = await self._chat(token).history()
         response = self._page.page(request, bubbles, status, problem=problem, draft=draft)
         remember(response, token, secure=self._site.secure)
+        if embedded(request):
+            let_in(response, self._origins, secure=self._site.secure)
         return response
 
     async def _counted(self, token: str, events: AsyncIterator[str]) -> AsyncIterator[str]:

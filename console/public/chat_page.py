@@ -9,10 +9,11 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from bot import dates
-from bot.chat import Bubble
+from bot.chat import Bubble, embedding
 from bot.hours import next_open, open_at
 from console.pages import Pages
 from console.public.bubbles import view, views
+from console.public.embed import embedded
 from console.public.said import FILES
 from console.site import Site
 from console.words import choose
@@ -38,15 +39,20 @@ SCRIPT = (
 class ChatPage:
     """The look of the chat in the visitor's language."""
 
-    def __init__(self, site: Site, pages: Pages) -> None:
+    def __init__(self, site: Site, pages: Pages, account: str) -> None:
         self._parts = site.parts
         self._pages = pages
         self._token = site.token
+        self._title = embedding(site.parts, account).title
 
     def language(self, request: Request) -> str:
         """As asked for in the address, else as the browser prefers."""
         asked, accepted = request.query_params.get("lang"), request.headers.get("accept-language")
         return choose(self._parts.company.languages, asked, accepted)
+
+    def query(self, request: Request) -> str:
+        """What every address of this page carries on: the language, and that it stands in another site's page."""
+        return f"?lang={self.language(request)}" + ("&embed=1" if embedded(request) else "")
 
     def words(self, request: Request) -> Mapping[str, str]:
         """The chat's own words, with the blanks filled."""
@@ -88,6 +94,9 @@ class ChatPage:
             client_id=self._token()[:40],
             problem=words[problem] if problem else None,
             draft=draft,
+            title=self._title,
+            embedded=embedded(request),
+            query=self.query(request),
             person=_person(bubbles),
         )
 

@@ -9,6 +9,11 @@
   const clock = new Intl.DateTimeFormat(chat.dataset.language, { hour: "numeric", minute: "2-digit", timeZone: chat.dataset.zone });
   let source = null, place = chat.dataset.after, queue = [], busy = false, later = 0, typing = 0, chosen = [], missed = 0, stick = true;
   const title = document.title;
+  // in another site's page: that page says whether the chat is open there, and is told how much is new, nothing else
+  const framed = "embedded" in chat.dataset && window.parent !== window;
+  let folded = false;
+  const unseen = () => document.hidden || folded;
+  const tellSite = (what) => { if (framed) window.parent.postMessage({ acuse: what, count: missed }, "*"); };
 
   // --- bubbles ---
   const find = (key) => log.querySelector(`[data-key="${CSS.escape(key)}"]`);
@@ -192,7 +197,7 @@
     for (const old of log.querySelectorAll(".wq")) settle(old);
     show(built(one.html));
     introduce();
-    if (document.hidden) document.title = `(${++missed}) ${title}`;
+    if (unseen()) { document.title = `(${++missed}) ${title}`; tellSite("news"); }
     report();
   }
 
@@ -216,7 +221,7 @@
   }
 
   async function report() {
-    const state = document.hidden ? "delivered" : "read";
+    const state = unseen() ? "delivered" : "read";
     const news = [...log.querySelectorAll('[data-seen=""], [data-seen="delivered"]')].filter((one) => one.dataset.seen !== state);
     for (let from = 0; from < news.length; from += 50) {
       const some = news.slice(from, from + 50), body = JSON.stringify({ ids: some.map((one) => one.dataset.id), state });
@@ -292,10 +297,21 @@
   addEventListener("online", () => { network(); flush(); listen(); });
   addEventListener("offline", network);
   addEventListener("pageshow", (event) => { if (event.persisted) refresh(); });
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) { missed = 0; document.title = title; }
+  const looked = () => {
+    if (!unseen()) { missed = 0; document.title = title; }
     report();
-  });
+  };
+  document.addEventListener("visibilitychange", looked);
+  if (framed) {
+    addEventListener("message", (event) => {
+      if (event.source !== window.parent || !["shown", "hidden"].includes(event.data?.acuse)) return;
+      folded = event.data.acuse === "hidden";
+      if (!folded) text.focus();
+      looked();
+    });
+    addEventListener("keydown", (event) => { if (event.key === "Escape") tellSite("close"); });
+    tellSite("ready");
+  }
   document.addEventListener("click", (event) => {
     for (const open of document.querySelectorAll("details[open]")) if (!open.contains(event.target)) open.open = false;
   });

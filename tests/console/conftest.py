@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from bot.policy import Policy
 from bot.staff import Staff
+from channels.webchat import Settings as ChatSettings
+from channels.webchat import WebChat
 from console import server as web
 from console.app import create_app
 from console.site import Settings, Site
@@ -86,9 +89,13 @@ async def client(site: Site) -> AsyncIterator[httpx.AsyncClient]:
 class Live:
     """A running Acuse in a thread: web server, worker, timers and bell on a real database."""
 
-    def __init__(self, url: str, files: Path) -> None:
+    def __init__(
+        self, url: str, files: Path, *, chat: ChatSettings | None = None, settings: Settings | None = None
+    ) -> None:
         self._url = url
         self._files = files
+        self._chat = chat or ChatSettings()
+        self._settings = settings or Settings()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
@@ -133,7 +140,9 @@ class Live:
             bell = Bell(self._url)
             taken = web.listen("127.0.0.1", 0)
             self.base = f"http://127.0.0.1:{taken.getsockname()[1]}"
-            self.site = a_site(self.world, bell)
+            channels = {**self.world.parts.channels, "webchat": WebChat("webchat", self._chat, now=now)}
+            self.world.parts = replace(self.world.parts, channels=channels)
+            self.site = a_site(self.world, bell, settings=self._settings)
             handlers: dict[Kind, Handler] = {"turn": self.world.turns.run, "send": self.world.sending.run}
             lanes = list(self.world.parts.channels)
             worker = Worker(self._url, handlers, lanes=lanes, log=logging.getLogger("tests.worker"))
