@@ -68,7 +68,7 @@ ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
 _CUT_OFF = _RENEW.format(which="worker_id = %(me)s AND id = ANY(%(jobs)s)")
 _UNKNOWN = _RENEW.format(which="worker_id = %(me)s AND NOT id = ANY(%(jobs)s)")
 _OF_THE_DEAD = _RENEW.format(
-    which="""worker_id IS DISTINCT FROM %(me)s AND NOT EXISTS (
+    which="""NOT EXISTS (
     SELECT 1 FROM procrastinate_workers worker
      WHERE worker.id = worker_id AND worker.last_heartbeat >= now() - make_interval(secs => %(stalled)s))"""
 )
@@ -159,8 +159,11 @@ class Jobs:
         await self._do(_TAKE_ALONG, {"me": self._me, "jobs": list(running)})
 
     async def rescue(self, stalled: float) -> None:
-        """Wake again what dead workers left behind; they have given no sign for `stalled` seconds."""
-        await self._do(_OF_THE_DEAD, {"me": self._me, "stalled": stalled})
+        """Wake again what dead workers left behind; they have given no sign for `stalled` seconds.
+
+        Give one yourself before: after a laptop's sleep we should be among the dead.
+        """
+        await self._do(_OF_THE_DEAD, {"stalled": stalled})
         await self._do(_FORGET_THE_DEAD, {"stalled": stalled})
 
     async def leave(self, ended: Sequence[int], cut_off: Sequence[int]) -> None:

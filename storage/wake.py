@@ -13,27 +13,27 @@ from traceback import extract_tb
 from typing import Literal, cast
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.rescue import NOTICES, Job, Jobs
 from storage.shift import Pace, Shift, WorkerEnded
 
-__all__ = ["Handler", "Kind", "Pace", "Worker", "WorkerEnded", "queue_of", "wake"]
+__all__ = ["Handler", "Kind", "Pace", "Worker", "WorkerEnded", "queue_of", "wake", "wake_statement"]
 
 Kind = Literal["turn", "send"]
 Handler = Callable[[UUID], Awaitable[None]]
 
 # A wake-up that waits already is locked: no worker starts it before this transaction is over, so it sees our rows. Whom
 # it kept waiting is told when it is over; of a new one the table tells by itself.
-_WAKE = text(
-    "WITH woken AS ("
-    "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)"
-    " VALUES (:queue, :kind, :name, :name, jsonb_build_object('key', CAST(:key AS text)))"
-    " ON CONFLICT (queueing_lock) WHERE status = 'todo' DO UPDATE SET args = excluded.args"
-    " RETURNING xmax <> 0 AS waited)"
-    " SELECT pg_notify(:notices, '') FROM woken WHERE waited"
+_WAKE = """
+WITH woken AS (
+    INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)
+    VALUES (%(queue)s, %(kind)s, %(name)s, %(name)s, jsonb_build_object('key', %(key)s::text))
+    ON CONFLICT (queueing_lock) WHERE status = 'todo' DO UPDATE SET args = excluded.args
+    RETURNING xmax <> 0 AS waited
 )
+SELECT pg_notify(%(notices)s, '') FROM woken WHERE waited
+"""
 _LAST = 0.3  # seconds for a worker that must be torn away from its database
 _LONGEST_QUEUE = 40  # bytes: PostgreSQL cuts the name of a channel at 63, of which procrastinate's prefix takes 23
 
@@ -45,9 +45,14 @@ async def wake(session: AsyncSession, kind: Kind, key: UUID, *, lane: str = "") 
     Sends of one `lane` (an account) never wait for those of another; the worker must be told its lanes.
     """
     connection = await session.connection()
+    statement, values = wake_statement(kind, key, lane)
+    await connection.exec_driver_sql(statement, values)
+
+
+def wake_statement(kind: Kind, key: UUID, lane: str = "") -> tuple[str, dict[str, object]]:
+    """What `wake` executes, as psycopg reads it, for whoever sends several statements at once."""
     name = f"{kind}:{key}"
-    job = {"queue": queue_of(kind, lane), "kind": kind, "name": name, "key": str(key), "notices": NOTICES}
-    await connection.execute(_WAKE, job)
+    return _WAKE, {"queue": queue_of(kind, lane), "kind": kind, "name": name, "key": str(key), "notices": NOTICES}
 
 
 def queue_of(kind: Kind, lane: str = "") -> str:
