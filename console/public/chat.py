@@ -13,7 +13,7 @@ from bot.chat import Chat, Malformed, embedding
 from console.pages import Pages
 from console.public.bubbles import SHOWABLE
 from console.public.chat_page import ChatPage
-from console.public.embed import embedded, let_in, script
+from console.public.embed import embedded, let_in, loopback, script
 from console.public.pace import Pace
 from console.public.said import FILES, Refused, Said, keep, read
 from console.public.stream import stream
@@ -161,9 +161,10 @@ class ChatRoutes:
     ) -> Response:
         bubbles = await self._chat(token).history()
         response = self._page.page(request, bubbles, status, problem=problem, draft=draft)
-        remember(response, token, secure=self._site.secure)
+        secure = self._site.secure or (embedded(request) and loopback(request))
+        remember(response, token, secure=secure)
         if embedded(request):
-            let_in(response, self._origins, secure=self._site.secure)
+            let_in(response, self._origins, secure=secure)
         return response
 
     async def _counted(self, token: str, events: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -16,6 +16,11 @@ def embedded(request: Request) -> bool:
     return request.query_params.get("embed") == "1"
 
 
+def loopback(request: Request) -> bool:
+    """Whether the browser is on this very machine, where it takes a secure cookie without https: somebody tries it out."""
+    return request.url.hostname in ("localhost", "127.0.0.1", "::1")
+
+
 def script() -> Response:
     """The script that other sites load; it is public and the same for everybody."""
     headers = {"Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "public, max-age=3600"}

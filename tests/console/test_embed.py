@@ -86,12 +86,7 @@ def test_a_visitor_of_a_shop_reports_reloads_and_finds_the_talk_again(
     browser: Browser, shop: ThreadingHTTPServer, database_url: str, tmp_path: Path
 ) -> None:
     outside = f"http://localhost:{shop.server_port}"
-    live = Live(
-        database_url,
-        tmp_path / "files",
-        chat=ChatSettings(allowed_origins=[outside]),
-        settings=Settings(secure_cookies=True),
-    )
+    live = Live(database_url, tmp_path / "files", chat=ChatSettings(allowed_origins=[outside]))
     live.start()
     try:
         (tmp_path / "shop" / "index.html").write_text(
