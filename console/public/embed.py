@@ -17,7 +17,7 @@ def embedded(request: Request) -> bool:
 
 
 def loopback(request: Request) -> bool:
-    """Whether the browser is on this very machine, where it takes a secure cookie without https: somebody tries it out."""
+    """Whether the browser is on this machine, where it takes a secure cookie without https: somebody tries it out."""
     return request.url.hostname in ("localhost", "127.0.0.1", "::1")
 
 
