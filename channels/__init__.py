@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from channels import email, telegram, webchat
-from channels.channel import Channel
+from channels.channel import Channel, House
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,22 @@ class Kind:
     channel: Callable[..., Channel]
     settings: type[BaseModel]
     signs: bool = False  # it signs what it sends, so it takes the installation's secret
+    at_home: bool = False  # it must know where it lives: takes `house`
 
-    def open(self, name: str, settings: BaseModel, *, now: Callable[[], datetime], secret: bytes) -> Channel:
+    def open(
+        self,
+        name: str,
+        settings: BaseModel,
+        *,
+        now: Callable[[], datetime],
+        secret: bytes,
+        public_url: str | None = None,
+        company: str = "",
+    ) -> Channel:
         """Make the channel of one account; nothing is connected yet."""
+        if self.at_home:
+            house = House(secret, public_url.rstrip("/") if public_url else None, company)
+            return self.channel(name, settings, now=now, house=house)
         if self.signs:
             return self.channel(name, settings, now=now, secret=secret)
         return self.channel(name, settings, now=now)

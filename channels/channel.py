@@ -111,6 +111,8 @@ class Inbound:
     raw: bytes | None = None  # the original, where keeping it matters (mail)
     provider_id: str | None = None  # the provider's id of this message, where it differs from `key`
     extra: Mapping[str, Any] = field(default_factory=dict)  # what `settle` needs later
+    same_as: tuple[str, ...] = ()  # other ways to write the same address on this account: they are one person
+    voice: bool = False  # it was spoken: `media` holds the recording, `text` is empty
     cursor: Cursor | None = None
 
 
@@ -137,6 +139,11 @@ class DeliveryReport:
     reason: str | None = None
     permanent: bool = True
     recipient: str | None = None
+    key: str | None = None  # ours, where the provider gives it back: the report may be faster than our own commit
+    means: Literal["address", "opted_out", "message", "window", "later", "account"] | None = None
+    """What follows from a failure. Beside what Undeliverable knows: "window": the same again as a template; "later":
+    the same again after the next of `retries`, else another way now; "account": the operator must mend something."""
+    retries: tuple[timedelta, ...] = ()  # pauses before each new attempt, when it means "later"
     cursor: Cursor | None = None
 
 
@@ -147,6 +154,7 @@ class Blocked:
     address: Address
     blocked: bool
     at: datetime
+    opted_out: bool = False  # by a word that the provider acts on (STOP): nothing may go there, whatever it is about
     cursor: Cursor | None = None
 
 
@@ -192,6 +200,9 @@ class Outbound:
     automatic: str | None = "auto-generated"  # mail: Auto-Submitted; None when a person wrote it
     code: str | None = None  # the case, for subject token and reply address
     language: str = "es"
+    kind: str = "answer"  # of the outgoing row: ack | answer | receipt | update | closing | survey | agent | …
+    window_open: bool = True  # False: Features.free_text_window is over, so only a template may go
+    blanks: Mapping[str, str] = field(default_factory=dict)  # what a template needs: name, code, date, status, next, …
 
 
 @dataclass(frozen=True)
@@ -200,6 +211,34 @@ class Health:
 
     ok: bool
     detail: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True)
+class House:
+    """What a channel may know of the installation that it belongs to."""
+
+    secret: bytes = field(repr=False)  # for what it signs
+    public_url: str | None = None  # where providers reach us, without a slash at the end
+    company: str = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is answered to a web call."""
+
+    status: int = 204
+    type: str = "text/plain; charset=utf-8"
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class TemplateState:
+    """How a template of ours stands at the provider, in one language."""
+
+    name: str
+    language: str
+    state: str  # missing | unsubmitted | pending | approved | rejected | paused | disabled
     remedy: str | None = None
 
 
@@ -269,3 +308,30 @@ class Settles(Protocol):
 
     async def settle(self, inbound: Inbound) -> None:
         """Take the waiting sign from the button and the buttons from the message. Failure is harmless."""
+
+
+@runtime_checkable
+class Replies(Protocol):
+    """A webhook whose provider wants to hear something in particular (Slack's challenge)."""
+
+    def reply(self, request: Request) -> Reply | None:
+        """The answer to a call that `read` has let pass and whose arrivals are committed; None: just 2xx. Pure."""
+
+
+@runtime_checkable
+class Notices(Protocol):
+    """A channel that can show the person that we are at it."""
+
+    async def notice(self, inbound: Inbound) -> None:
+        """After the commit: show "typing", mark as read. Failure is harmless."""
+
+
+@runtime_checkable
+class Templated(Protocol):
+    """A channel whose provider must approve what we say first."""
+
+    async def templates(self, *, push: bool = False) -> list[TemplateState]:
+        """How each template stands. `push`: create and submit what is missing; doing it again changes nothing.
+
+        Raises Unavailable.
+        """
