@@ -128,6 +128,13 @@ class LinkTelegram:
 
 
 @dataclass(frozen=True)
+class FollowLink:
+    """This chat belongs to whoever asked for that link; ChannelLinked or LinkOver follows in the same turn."""
+
+    proof: str
+
+
+@dataclass(frozen=True)
 class AskStatus:
     """Look the case up now and feed CaseFound, CaseNotFound or StatusLimited into the same turn.
 
@@ -203,6 +210,7 @@ Effect = (
     | SendCode
     | VerifyCode
     | LinkTelegram
+    | FollowLink
     | AskStatus
     | Reopen
     | ConfirmSolved

@@ -114,6 +114,19 @@ class ChannelLinked:
 
 
 @dataclass(frozen=True)
+class LinkOpened:
+    """Somebody opened a single-use link here. `proof` names it; `kind` is the channel where it was asked for."""
+
+    proof: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class LinkOver:
+    """The link that was to be followed has served in the meantime, or is too old."""
+
+
+@dataclass(frozen=True)
 class CaseFound:
     """Answer to AskStatus. `status` is an ISO state; `own`: the case is of a proved address of this person."""
 
@@ -142,6 +155,8 @@ Event = (
     | CodeVerified
     | CodeFailed
     | ChannelLinked
+    | LinkOpened
+    | LinkOver
     | CaseFound
     | CaseNotFound
     | StatusLimited

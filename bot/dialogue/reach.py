@@ -2,12 +2,13 @@
 
 import re
 
-from bot.dialogue.effects import AddContact, LinkTelegram, SendCode, SetPreferred, Word
-from bot.dialogue.events import ChannelLinked, CodeFailed, CodeVerified, Said
+from bot.dialogue.effects import AddContact, Choice, FollowLink, LinkTelegram, SendCode, SetPreferred, Word
+from bot.dialogue.events import ChannelLinked, CodeFailed, CodeVerified, LinkOpened, Said
 from bot.dialogue.gathering import answered, ask_again
 from bot.dialogue.reply import Reply
 
 NAMED = frozenset({"web", "webchat", "email", "telegram", "whatsapp", "sms", "slack", "memory"})
+LINK = (Choice("button_link_yes", "link:yes"), Choice("button_link_no", "link:no"))
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -107,6 +108,37 @@ def failed(reply: Reply, event: CodeFailed) -> None:
         answered(reply, Said(text=typed, act="provide", type="otro"))
     else:
         reply.say("code_wrong")
+
+
+def opened(reply: Reply, event: LinkOpened) -> None:
+    """A link can be sent to anybody: only who says that they asked for it is joined to the person who did."""
+    reply.remember(linking=event.proof)
+    reply.say("link_confirm", *LINK, blanks={"channel": _named(event.kind)})
+    reply.remember(pending=("link", *reply.talk.pending))
+
+
+def answer_link(reply: Reply, said: Said) -> bool:
+    """The answer to "was that you?". A late press counts; a bare yes only as long as nothing else was said."""
+    asked = "link" in reply.talk.pending
+    _leave(reply, "link")
+    yes = said.pressed == "link:yes" or (asked and said.pressed is None and said.act == "affirm")
+    no = said.pressed == "link:no" or (asked and said.pressed is None and said.act == "deny")
+    if not yes and not no:
+        return False
+    proof = reply.talk.linking
+    reply.remember(linking=None)
+    if no:
+        reply.say("link_refused")
+    elif proof is None:
+        link_over(reply)
+    else:
+        reply.do(FollowLink(proof))
+    return True
+
+
+def link_over(reply: Reply) -> None:
+    """The link does not serve any more."""
+    reply.say("link_expired")
 
 
 def linked(reply: Reply, event: ChannelLinked) -> None:

@@ -221,6 +221,7 @@ def _gives_up(reply: Reply, event: Said) -> bool:
 ROADS: tuple[Road, ...] = (
     _human,
     _stop,
+    reach.answer_link,
     manners.switch_language,
     _proof,
     _status,

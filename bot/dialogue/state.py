@@ -23,6 +23,7 @@ class Talk:
     held_facts: Facts = field(default_factory=dict)
     proving: str | None = None  # the e-mail address that waits for its code
     typed: str | None = None  # six digits that may be that code or an order number
+    linking: str | None = None  # the link that was opened here and waits for "yes, that was me"
     wanted: str | None = None  # kind of channel that the person wants and that is not proved yet
     reminded: bool = False  # said once that the case stays open
     held_severity: str = "low"

@@ -12,6 +12,8 @@ from bot.dialogue.events import (
     CodeFailed,
     CodeVerified,
     Event,
+    LinkOpened,
+    LinkOver,
     Said,
     SilenceDay,
     SolutionAnnounced,
@@ -51,6 +53,10 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
             reach.failed(reply, event)
         case ChannelLinked():
             reach.linked(reply, event)
+        case LinkOpened():
+            reach.opened(reply, event)
+        case LinkOver():
+            reach.link_over(reply)
         case CaseFound():
             lookups.found(reply, event)
         case CaseNotFound():

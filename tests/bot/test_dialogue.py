@@ -320,6 +320,37 @@ def test_a_channel_that_links_itself_is_told() -> None:
     assert said(State(), ev.ChannelLinked("telegram", "4242")) == ["preferred_set"]
 
 
+OPENED = ev.LinkOpened("proof", "web")
+
+
+def test_P8_a_link_that_was_opened_joins_nobody_before_they_say_that_it_was_they() -> None:
+    asked, effects = step(State(), OPENED)
+    assert [one.line for one in effects if isinstance(one, fx.Say)] == ["link_confirm"]
+    assert not any(isinstance(one, fx.FollowLink) for one in effects)
+    for yes in (ev.Said(text="sí", act="affirm"), ev.Said(text="Sí, fui yo", pressed="link:yes")):
+        after, effects = step(asked, yes)
+        assert fx.FollowLink("proof") in effects
+        assert (after.talk.linking, after.talk.pending) == (None, ())
+
+
+def test_P8_who_did_not_ask_for_the_link_is_not_joined() -> None:
+    asked, _ = step(State(), OPENED)
+    for no in (ev.Said(text="no", act="deny"), ev.Said(pressed="link:no")):
+        after, effects = step(asked, no)
+        assert [one.line for one in effects if isinstance(one, fx.Say)] == ["link_refused"]
+        assert not any(isinstance(one, fx.FollowLink) for one in effects)
+        assert said(after, ev.Said(pressed="link:yes")) == ["link_expired"]
+
+
+def test_P8_a_yes_to_something_else_follows_no_link_and_a_late_press_does() -> None:
+    asked, _ = step(State(), OPENED)
+    later, effects = step(asked, ev.Said(text="hola", act="greeting"))
+    _, effects = step(later, ev.Said(text="sí", act="affirm"))
+    assert not any(isinstance(one, fx.FollowLink) for one in effects)
+    _, effects = step(later, ev.Said(pressed="link:yes"))
+    assert fx.FollowLink("proof") in effects
+
+
 def test_a_channel_that_came_later_than_the_catalogue_has_a_name() -> None:
     _, effects = step(State(), ev.ChannelLinked("carrier_pigeon"))
     spoken = [one for one in effects if isinstance(one, fx.Say)]
