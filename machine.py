@@ -119,10 +119,12 @@ def _keeps(
     """What runs in this process, each part supervised apart."""
     parts, bell, url = built.parts, site.bell, base.url
     keeps: list[Keep] = [Keep("database", base.server.keep)] if base.server is not None else []
+    assert isinstance(bell, Bell)
+    if taken is not None or "worker" in roles:
+        keeps.append(Keep("bell", bell.run))
     if taken is not None:
         pages = create_app(site)
-        assert isinstance(bell, Bell)
-        keeps += [Keep("bell", bell.run), Keep("web", lambda: web.serve(pages, taken))]
+        keeps.append(Keep("web", lambda: web.serve(pages, taken)))
     if "worker" in roles:
         handlers = Worker(
             url,
@@ -133,9 +135,9 @@ def _keeps(
         )
         keeps += [
             Keep("worker", handlers.run),
-            Keep("timers", Ticker(parts).run),
-            Keep("files", MediaFetcher(parts).run),
-            Keep("alerts", Alerts(parts).run),
+            Keep("timers", Ticker(parts, bell).run),
+            Keep("files", MediaFetcher(parts, bell).run),
+            Keep("alerts", Alerts(parts, bell).run),
             Keep("orphans", Orphans(parts).run),
         ]
     if "listener" in roles:

@@ -1,10 +1,9 @@
 """Tell people that somebody needs them, and again, until a person takes the conversation."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from bot.bell import Bell, resting
 from bot.parts import Parts
 from bot.writing import say, write
 from channels.channel import Address
@@ -12,21 +11,23 @@ from storage.tables import Conversation
 from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
-PAUSE = 2.0
+APART = 2.0  # seconds between two looks at the least
+NET = 5.0  # and at the most: an alert is repeated without anybody saying so
 
 
 class Alerts:
     """Runs in every worker. An alert is an outgoing row like any other: kept, retried, withdrawn at a take-over."""
 
-    def __init__(self, parts: Parts, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(self, parts: Parts, bell: Bell | None = None) -> None:
         self._parts = parts
-        self._sleep = sleep
+        self._bell = bell
 
     async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            await self.alert()
-            await self._sleep(PAUSE)
+        """Look until cancelled, whenever something changed for the desk."""
+        async with resting(self._bell, "desk", apart=APART) as rest:
+            while True:
+                await self.alert()
+                await rest(NET)
 
     async def alert(self) -> int:
         """Alert for every flagged conversation that nobody took; returns how many."""

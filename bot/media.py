@@ -1,11 +1,10 @@
 """Fetch files that a provider still holds, after the message that speaks of them is safe."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
+from bot.bell import Bell, resting
 from bot.keeper import describe
 from bot.parts import Parts
 from channels.channel import Fetches, Media, Unavailable, Undeliverable
@@ -14,7 +13,8 @@ from storage.tables import Attachment
 from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
-PAUSE = 1.0
+APART = 1.0  # seconds between two looks at the least
+NET = 5.0  # and at the most: a file that could not be fetched is tried again without anybody saying so
 AGAIN = timedelta(seconds=5)  # after the first attempt that fails; then four times as long, each time
 TRIES = 6  # the last one an hour and a half after the message
 
@@ -22,15 +22,16 @@ TRIES = 6  # the last one an hour and a half after the message
 class MediaFetcher:
     """Runs in every worker. Fetching a file twice is harmless: it is stored under its hash."""
 
-    def __init__(self, parts: Parts, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(self, parts: Parts, bell: Bell | None = None) -> None:
         self._parts = parts
-        self._sleep = sleep
+        self._bell = bell
 
     async def run(self) -> None:
-        """Fetch until cancelled."""
-        while True:
-            if not await self.fetch_some():
-                await self._sleep(PAUSE)
+        """Fetch until cancelled, whenever something came in."""
+        async with resting(self._bell, "desk", apart=APART) as rest:
+            while True:
+                if not await self.fetch_some():
+                    await rest(NET)
 
     async def fetch_some(self) -> int:
         """One look; returns how many files were settled."""

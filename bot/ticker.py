@@ -1,18 +1,19 @@
 """What time brings: ended burst windows, held-back rows, due timers, and a sweep for wake-ups that got lost."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from bot.bell import Bell, resting
 from bot.delivery import Deliveries
 from bot.parts import Parts
+from storage.listen import EVERYTHING
 from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 
-TICK = 0.5
+APART = 0.25  # seconds between two looks, however much happens
 SWEEP_EVERY = timedelta(seconds=5)
 FORGOTTEN_AFTER = timedelta(seconds=10)
 HELD_WINDOW = timedelta(seconds=15)  # a row that was due longer ago is the sweep's
@@ -27,7 +28,7 @@ class Ticker:
     def __init__(
         self,
         parts: Parts,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        bell: Bell | None = None,
         *,
         sweep_every: timedelta = SWEEP_EVERY,
         forgotten_after: timedelta = FORGOTTEN_AFTER,
@@ -35,26 +36,29 @@ class Ticker:
         self._parts = parts
         self._sweep_every = sweep_every
         self._forgotten_after = forgotten_after
-        self._sleep = sleep
+        self._bell = bell
         self._deliveries = Deliveries(parts)
         self._swept = self._looked = self._tidied = parts.now() - timedelta(days=1)
 
     async def run(self) -> None:
-        """Tick until cancelled. Raises what the database raises; the keeper starts it again."""
-        while True:
-            await self.tick()
-            await self._sleep(TICK)
+        """Tick until cancelled, whenever something is due. Raises what the database raises; the keeper starts it again.
 
-    async def tick(self) -> None:
-        """One look at everything that is due."""
-        timers = False
+        Whatever sets a time also rings: a look then tells whether it is earlier than what we waited for.
+        """
+        async with resting(self._bell, EVERYTHING, apart=APART) as rest:
+            while True:
+                await rest(await self.tick())
+
+    async def tick(self) -> float:
+        """One look at everything that is due. Returns for how many seconds nothing will be."""
         async with self._parts.database.transaction() as tx:
-            if await tx.timers.anything_due(HELD_WINDOW):  # most ticks end here: one cheap question
+            due = await tx.timers.next_due_at(HELD_WINDOW)  # most ticks end here: one cheap question
+            found = due is not None and due <= self._parts.now()
+            if found:
                 for conversation_id in sorted(await tx.conversations.burst_is_over()):
                     await tx.wake("turn", conversation_id)
                 await self._wake_sends(tx, sorted(await tx.outbox.due(HELD_WINDOW)))
-                timers = True
-        while timers and await self._fire_one():
+        while found and await self._fire_one():
             pass
         now = self._parts.now()
         if now - self._swept >= self._sweep_every:
@@ -66,6 +70,10 @@ class Ticker:
         if now - self._tidied >= TIDY_EVERY:
             self._tidied = now
             await self._tidy()
+        if found:
+            return 0  # there may be more of it
+        next_look = min(self._swept + self._sweep_every, self._looked + UNREAD_EVERY)
+        return (min(due or next_look, next_look) - self._parts.now()).total_seconds()
 
     async def _fire_one(self) -> bool:
         """A due timer becomes an internal inbound row, and goes the same way as everything else.

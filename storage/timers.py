@@ -10,11 +10,11 @@ from sqlmodel import col, delete, func, select, text, update
 from storage.scope import Scope
 from storage.tables import Attempt, LeaseHolder, SavedCursor, Timer
 
-_ANYTHING_DUE = text(
-    "SELECT EXISTS (SELECT 1 FROM timers WHERE done_at IS NULL AND due_at <= :now)"
-    " OR EXISTS (SELECT 1 FROM conversations WHERE answer_after <= :now)"
-    " OR EXISTS (SELECT 1 FROM outgoing WHERE state IN ('queued', 'sending') AND state = 'queued'"
-    " AND not_before <= :now AND not_before > :since AND not_before > created_at)"
+_NEXT_DUE = text(
+    "SELECT least((SELECT min(due_at) FROM timers WHERE done_at IS NULL),"
+    " (SELECT min(answer_after) FROM conversations WHERE answer_after IS NOT NULL),"
+    " (SELECT min(not_before) FROM outgoing WHERE state IN ('queued', 'sending') AND state = 'queued'"
+    " AND not_before > :since AND not_before > created_at))"
 )
 
 
@@ -40,12 +40,14 @@ class Timers:
         moved = {"due_at": query.excluded.due_at, "data": query.excluded.data, "done_at": None}
         await self._scope.session.exec(query.on_conflict_do_update(index_elements=["key"], set_=moved))
 
-    async def anything_due(self, window: timedelta) -> bool:
-        """Whether a timer, a burst window or a row that was held back is due; three looks at partial indexes."""
+    async def next_due_at(self, window: timedelta) -> datetime | None:
+        """When the next timer, end of a burst or row that is held back is due (or was): three looks at indexes.
+
+        Held back rows that were due before `window` are the sweep's.
+        """
         connection = await self._scope.session.connection()
-        now = self._scope.now()
-        found = await connection.execute(_ANYTHING_DUE, {"now": now, "since": now - window})
-        return bool(found.scalar())
+        found = await connection.execute(_NEXT_DUE, {"since": self._scope.now() - window})
+        return found.scalar()
 
     async def stop(self, key: str) -> None:
         """It need not happen any more."""
