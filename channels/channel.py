@@ -58,6 +58,15 @@ class Address:
     value: str
 
 
+@dataclass(frozen=True)
+class Rate:
+    """At most `messages` in any stretch of `within`, from one account in all or to each recipient of it."""
+
+    messages: int
+    within: timedelta
+    per: Literal["account", "recipient"] = "account"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Features:
     """What a channel can show and promise."""
@@ -75,6 +84,8 @@ class Features:
     repeat_uncertain: bool = True  # after a crash in mid-send: send receipts and answers again
     unread_after: timedelta | None = None  # what nobody has seen for so long takes another way; None: cannot be known
     verified: bool = True  # the provider vouches for the sender's address (an e-mail's From does not)
+    pace: tuple[Rate, ...] = ()  # what the provider bears, counted over all workers
+    proves_phone: bool = False  # a Button that asks for the phone brings a number that the provider vouches for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +124,7 @@ class Inbound:
     extra: Mapping[str, Any] = field(default_factory=dict)  # what `settle` needs later
     same_as: tuple[str, ...] = ()  # other ways to write the same address on this account: they are one person
     voice: bool = False  # it was spoken: `media` holds the recording, `text` is empty
+    phone: str | None = None  # +57…: a number that the provider vouches is the sender's own (not just typed or sent on)
     cursor: Cursor | None = None
 
 
@@ -171,10 +183,15 @@ Arrival = Inbound | Edited | DeliveryReport | Blocked | Ignored
 
 @dataclass(frozen=True)
 class Button:
-    """A choice under a message; `payload` is opaque and at most 64 bytes."""
+    """A choice under a message; `payload` is opaque and at most 64 bytes.
+
+    One that `asks` for the phone has no payload to bring back: what comes is an Inbound with `phone`. Only where
+    Features.proves_phone; elsewhere it is left out.
+    """
 
     label: str
     payload: str
+    asks: Literal["phone"] | None = None
 
 
 @dataclass(frozen=True)
