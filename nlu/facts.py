@@ -6,6 +6,7 @@ from functools import cache
 
 import phonenumbers
 
+from nlu.addresses import find_addresses
 from nlu.dates import find_dates
 from nlu.fold import Folded, plain
 from nlu.money import find_amounts
@@ -41,7 +42,20 @@ _PENDING_NUMBER = {
     "document": "document",
     "reference": "order",
 }
-_RANK = ("email", "document", "amount", "date", "order", "invoice", "contract", "phone", "person", "area", "wish")
+_RANK = (
+    "email",
+    "document",
+    "amount",
+    "date",
+    "order",
+    "invoice",
+    "contract",
+    "phone",
+    "address",
+    "person",
+    "area",
+    "wish",
+)
 
 
 def find_facts(text: str, folded: Folded, hint: Hint) -> tuple[Fact, ...]:
@@ -62,6 +76,8 @@ def _candidates(text: str, low: str, hint: Hint) -> Iterator[Fact]:
     for match in _EMAIL.finditer(text):
         yield _fact("email", match.group().lower(), text, match.span())
     yield from _labelled(text, low)
+    for start, end in find_addresses(text):
+        yield _fact("address", text[start:end], text, (start, end))
     for start, end, value in find_amounts(text, hint.country):
         yield _fact("amount", value, text, (start, end))
     for start, end, value in find_dates(text, hint.now, hint.country):

@@ -190,3 +190,41 @@ def _timed(text: str) -> float:
     before = process_time()
     read(text)
     return process_time() - before
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("Vivo en la Cra 7 # 32-16 apto 501, Bogotá", "Cra 7 # 32-16 apto 501"),
+        ("manden el técnico a la calle 45A sur No. 12 - 30", "calle 45A sur No. 12 - 30"),
+        ("Fue en la Diagonal 61c #22A-45, torre 2 apto 304.", "Diagonal 61c #22A-45, torre 2 apto 304"),
+        ("estoy en Av. Corrientes 1234, piso 5", "Av. Corrientes 1234, piso 5"),
+        ("Jr. Puno No. 450, Cercado de Lima", "Jr. Puno No. 450"),
+        ("mi casa queda en Avenida Providencia 2008 depto 31", "Avenida Providencia 2008 depto 31"),
+        ("moro na Rua das Flores, 123, apto 42", "Rua das Flores, 123, apto 42"),
+        ("I live at 221B Baker Street, Flat 2", "221B Baker Street, Flat 2"),
+        ("deliver it to 1600 Pennsylvania Ave NW", "1600 Pennsylvania Ave NW"),
+        ("calle Mayor nº 12 2B", "calle Mayor nº 12"),
+    ],
+)
+def test_a_postal_address_is_one_fact_with_its_span(text: str, address: str) -> None:
+    found = [fact for fact in read(text).facts if fact.kind == "address"]
+    assert [fact.text for fact in found] == [address]
+    assert text[found[0].start : found[0].end] == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "la avenida estaba cerrada desde hace 3 días",
+        "llevo en la calle 45 minutos esperando",
+        "el bus de la carrera tardó 20 minutos",
+        "la ruta 14 no pasó",
+        "I waited 2 hours at the street",
+        "quedé en la calle por culpa del banco hace 2 meses",
+        "the drive took 45 minutes",
+        "mi pedido 48213 no llegó a la plaza",
+    ],
+)
+def test_a_street_without_a_door_is_no_address(text: str) -> None:
+    assert [fact.text for fact in read(text).facts if fact.kind == "address"] == []
