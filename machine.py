@@ -71,7 +71,14 @@ async def machine(
     database = Database(url, now=now, ids=uuid7_source(now, random.randbytes))
     secret = secret_of(data)
     channels: dict[str, Channel] = {
-        name: CHANNELS[kind].open(name, settings, now=now, secret=secret)
+        name: CHANNELS[kind].open(
+            name,
+            settings,
+            now=now,
+            secret=secret,
+            public_url=config.company.public_url,
+            company=config.company.name,
+        )
         for name, (kind, settings) in config.accounts.items()
     }
     kinds = {name: kind for name, (kind, _) in config.accounts.items()}

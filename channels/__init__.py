@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from channels import email, telegram, webchat
+from channels import email, telegram, twilio_sms, webchat, whatsapp
 from channels.channel import Channel, House
 
 
@@ -41,5 +41,7 @@ class Kind:
 CHANNELS: dict[str, Kind] = {
     "webchat": Kind(webchat.WebChat, webchat.Settings),
     "telegram": Kind(telegram.Telegram, telegram.Settings),
+    "whatsapp": Kind(whatsapp.WhatsApp, whatsapp.Settings, at_home=True),
+    "sms": Kind(twilio_sms.Sms, twilio_sms.Settings, at_home=True),
     "email": Kind(email.Email, email.Settings, signs=True),
 }

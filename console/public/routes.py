@@ -5,11 +5,12 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from console.pages import Pages
 from console.public.chat import ChatRoutes
+from console.public.webhooks import WebhookRoutes
 from console.site import Site
 
 
 def public_routes(site: Site, pages: Pages) -> APIRouter:
-    """Health, and the way to the chat."""
+    """Health, where providers call, and the way to the chat."""
     routes = APIRouter()
 
     @routes.api_route("/health", methods=["GET", "HEAD"])
@@ -21,6 +22,7 @@ def public_routes(site: Site, pages: Pages) -> APIRouter:
     async def home() -> RedirectResponse:
         return RedirectResponse("/chat" if site.webchat_account else "/desk", status_code=303)
 
+    routes.include_router(WebhookRoutes(site).routes())
     if site.webchat_account is not None:
         routes.include_router(ChatRoutes(site, pages, site.webchat_account).routes())
     return routes

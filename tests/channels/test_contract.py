@@ -25,6 +25,7 @@ from channels.channel import (
     Features,
     File,
     Health,
+    House,
     Inbound,
     Listener,
     Outbound,
@@ -34,9 +35,15 @@ from channels.channel import (
 from channels.memory import Memory
 from channels.telegram import Settings as TelegramSettings
 from channels.telegram import Telegram
+from channels.twilio_sms import Settings as SmsSettings
+from channels.twilio_sms import Sms
 from channels.webchat import Settings as WebChatSettings
 from channels.webchat import WebChat
+from channels.whatsapp import Settings as WhatsAppSettings
+from channels.whatsapp import WhatsApp
+from channels.whatsapp_templates import load
 from tests.channels.mail_standin import AtMail
+from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN, TwilioStandIn
 
 
 def now() -> datetime:
@@ -159,10 +166,46 @@ class AtTelegram:
         return json.loads(json.dumps(kept))  # type: ignore[no-any-return]  # a copy of what went in
 
 
+class AtTwilio:
+    """One stand-in for both kinds; Twilio calls, so nothing listens."""
+
+    person = "+573001112233"
+    channel: WhatsApp | Sms
+
+    def __init__(self) -> None:
+        self.twilio = TwilioStandIn()
+        self.trouble = self.twilio.trouble
+        self.heard = self.twilio.heard
+
+    async def arrive(self, text: str) -> None:
+        raise AssertionError("Twilio calls")
+
+    def confirmed(self) -> int:
+        return 0
+
+
+class OnWhatsApp(AtTwilio):
+    def __init__(self) -> None:
+        super().__init__()
+        self.twilio.approved(load())
+        settings = WhatsAppSettings.model_validate(SECTIONS["whatsapp"])
+        house = House(bytes(32), HERE, "Nube")
+        self.channel = WhatsApp("whatsapp", settings, now=now, house=house, transport=self.twilio)
+
+
+class BySms(AtTwilio):
+    def __init__(self) -> None:
+        super().__init__()
+        settings = SmsSettings.model_validate(SECTIONS["sms"])
+        self.channel = Sms("sms", settings, now=now, house=House(bytes(32), HERE, "Nube"), transport=self.twilio)
+
+
 SPOKEN: dict[str, Callable[[], StandIn]] = {
     "memory": InMemory,
     "webchat": OnTheWeb,
     "telegram": AtTelegram,
+    "whatsapp": OnWhatsApp,
+    "sms": BySms,
     "email": AtMail,
 }
 TROUBLES = pytest.mark.parametrize("kind", [Undeliverable, Unavailable])
@@ -199,6 +242,8 @@ def test_every_channel_that_can_be_configured_is_held_to_the_contract() -> None:
 SECTIONS: dict[str, dict[str, Any]] = {
     "webchat": {},
     "telegram": {"token": "4242:AAE"},
+    "whatsapp": {"account_sid": ACCOUNT, "auth_token": TOKEN, "from_number": "+14155238886"},
+    "sms": {"account_sid": ACCOUNT, "auth_token": TOKEN, "messaging_service_sid": "MG" + "0" * 32},
     "email": {
         "address": "intake@test.local",
         "password": "s3creto",

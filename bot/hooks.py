@@ -1,0 +1,102 @@
+"""What a provider calls: checked, kept, and only then confirmed; and the files that it fetches from us."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bot.intake import Intake
+from bot.keeper import describe
+from bot.parts import Parts
+from channels import links
+from channels.channel import (
+    Arrival,
+    Forged,
+    Inbound,
+    Malformed,
+    Notices,
+    Replies,
+    Reply,
+    Request,
+    Settles,
+    Unsupported,
+    Webhook,
+)
+
+__all__ = ["FILES", "Forged", "Hooks", "Malformed", "NoSuchAccount", "Reply", "Request"]
+
+logger = logging.getLogger(__name__)
+FILES = links.PATH
+_AFTERWARDS = 500  # signs ("typing", a button's answer) that may be under way; more are left out
+
+
+class NoSuchAccount(Exception):
+    """There is no account of this name that its provider calls."""
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A file that somebody holds a link to."""
+
+    path: Path
+    type: str
+
+
+class Hooks:
+    """The way in for channels that are called."""
+
+    def __init__(self, parts: Parts, intake: Intake) -> None:
+        self._parts = parts
+        self._intake = intake
+        self._afterwards: set[asyncio.Task[None]] = set()
+
+    async def take(self, account: str, request: Request) -> Reply:
+        """Keep what a call brings. When this returns, it is committed, and the provider may be told so.
+
+        Raises NoSuchAccount, Forged, Malformed, or whatever the database says: the provider will call again.
+        """
+        channel = self._parts.channels.get(account)
+        if not isinstance(channel, Webhook):
+            raise NoSuchAccount(account)
+        arrivals: list[Arrival] = []
+        try:
+            arrivals = channel.read(request)
+        except Unsupported as fault:
+            logger.info("hooks: %s: passed over: %s", account, fault)
+        for arrival in arrivals:
+            kept = await self._intake.keep(account, arrival)
+            if isinstance(arrival, Inbound) and kept is not None and kept.message_id is not None:
+                self._afterwards_of(channel, arrival)
+        reply = channel.reply(request) if isinstance(channel, Replies) else None
+        return reply or Reply()
+
+    def _afterwards_of(self, channel: Webhook, inbound: Inbound) -> None:
+        if inbound.pressed and isinstance(channel, Settles):
+            self._start(channel.name, channel.settle(inbound))
+        if not inbound.machine and isinstance(channel, Notices):
+            self._start(channel.name, channel.notice(inbound))
+
+    def _start(self, account: str, sign: Coroutine[Any, Any, None]) -> None:
+        if len(self._afterwards) >= _AFTERWARDS:
+            sign.close()
+            return
+
+        async def harmless() -> None:
+            try:
+                await sign
+            except Exception as error:  # a sign that is not shown harms nobody
+                logger.info("hooks: %s: no sign was shown: %s", account, describe(error))
+
+        task = asyncio.create_task(harmless())
+        self._afterwards.add(task)
+        task.add_done_callback(self._afterwards.discard)
+
+    async def handed(self, token: str, name: str) -> Handed | None:
+        """The file that a link names, if the link is ours and not over."""
+        sha = links.opened(self._parts.secret, token, name, now=self._parts.now())
+        if sha is None:
+            return None
+        path = self._parts.files.path(sha)
+        return Handed(path, links.type_of(name)) if await asyncio.to_thread(path.is_file) else None

@@ -1,0 +1,258 @@
+"""What WhatsApp and SMS have in common at Twilio: the signed way in, the call, files, the check."""
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+import httpx
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, SecretStr, field_validator, model_validator
+from twilio.base.exceptions import (  # type: ignore[import-untyped]  # it ships no types
+    TwilioException,
+    TwilioRestException,
+    TwilioServiceException,
+)
+from twilio.rest import Client  # type: ignore[import-untyped]  # as above
+
+from channels import twilio_reading
+from channels.channel import (
+    Arrival,
+    ChannelError,
+    Features,
+    Health,
+    House,
+    Media,
+    Outbound,
+    Request,
+    Unavailable,
+    Undeliverable,
+)
+from channels.twilio_errors import fault, reason
+from channels.twilio_http import Http
+
+logger = logging.getLogger(__name__)
+
+MEDIA_LIMIT = 64 * 1024 * 1024  # bytes; what is kept is limited by the installation
+_REDIRECTS = 3
+_UNFINISHED = 1000  # messages whose first parts have left, kept until the rest has
+_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+
+
+class Settings(BaseModel):
+    """What both kinds of account have in config.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    account_sid: str
+    auth_token: SecretStr
+    auth_token_next: SecretStr | None = None
+    """While the token is changed: calls signed with either are taken."""
+    shared_key: SecretStr | None = None
+    """The secret of a webhook key, for calls signed with HMAC_SHA256."""
+    from_number: str | None = None
+    messaging_service_sid: str | None = None
+    api_base_url: AnyHttpUrl | None = None
+    """Another server that speaks Twilio's protocol."""
+    public_url: AnyHttpUrl | None = None
+    """Where Twilio calls this account, if it is not company.public_url."""
+
+    @field_validator("account_sid")
+    @classmethod
+    def _looks_like_a_sid(cls, sid: str) -> str:
+        if not _SID.fullmatch(sid.strip()):
+            raise ValueError("is not an account SID; the console of Twilio shows one: AC and 32 digits")
+        return sid.strip()
+
+    @model_validator(mode="after")
+    def _has_a_sender(self) -> "Settings":
+        if bool(self.from_number) == bool(self.messaging_service_sid):
+            raise ValueError("give either from_number or messaging_service_sid")
+        return self
+
+
+class Refused(Exception):
+    """A call of ours that Twilio did not take; `fault` is what to raise."""
+
+    def __init__(self, code: int | None, fault: ChannelError) -> None:
+        super().__init__(str(fault))
+        self.code = code
+        self.fault = fault
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What signatures are checked with."""
+
+    tokens: tuple[str, ...]
+    shared_key: str | None
+
+
+class Twilio:
+    """One sender at Twilio. Subclasses say what is sent."""
+
+    prefix = ""  # before every address, at Twilio
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        now: Callable[[], datetime],
+        house: House,
+        features: Features,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.name = name
+        self.features = features
+        self._settings = settings
+        self._now = now
+        self._house = house
+        self._public = str(settings.public_url).rstrip("/") if settings.public_url else house.public_url
+        self._token = settings.auth_token.get_secret_value()
+        following = settings.auth_token_next
+        self._proof = Proof(
+            (self._token, *([following.get_secret_value()] if following else [])),
+            settings.shared_key.get_secret_value() if settings.shared_key else None,
+        )
+        base = str(settings.api_base_url).rstrip("/") if settings.api_base_url else None
+        self._base = base
+        self._http = Http(transport, base)
+        self._client = Client(settings.account_sid, self._token, http_client=self._http)
+        self._files = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(20, pool=60))
+        self._left: OrderedDict[str, int] = OrderedDict()  # parts of a message that have left, by our key
+
+    def read(self, request: Request) -> list[Arrival]:
+        """Check the signature over the public address, then translate. Raises Forged, Malformed or Unsupported."""
+        url = self._called_at(request.url)
+        fields = twilio_reading.proved(request, url, self._proof.tokens, self._proof.shared_key)
+        return twilio_reading.read(fields, url, account=self.name, now=self._now())
+
+    def _called_at(self, url: str) -> str:
+        """As Twilio knows it: an account may be called at an address of its own."""
+        ours = self._house.public_url
+        if self._settings.public_url is None or self._public is None or self._public == ours:
+            return url
+        if ours and url.startswith(ours):
+            return self._public + url.removeprefix(ours)
+        parts = urlsplit(url)
+        return self._public + parts.path + (f"?{parts.query}" if parts.query else "")
+
+    async def send(self, message: Outbound) -> str:
+        """Send every part that has not left yet; the id is that of the last one."""
+        raise NotImplementedError
+
+    async def _send_parts(self, message: Outbound, parts: Sequence[dict[str, Any]]) -> str:
+        """Only the last part reports back as the message: its fate is the message's. Raises Refused."""
+        if not parts:
+            logger.error("%s: message %s is empty", self.name, message.key)
+            raise Undeliverable("twilio: nothing to send", means="message")
+        number, last = self._left.get(message.key, 0), ""
+        for index, part in enumerate(parts[number:], number + 1):
+            last = await self._create(message, part, reports=index == len(parts))
+            self._left[message.key] = index
+        self._left.pop(message.key, None)
+        while len(self._left) > _UNFINISHED:
+            self._left.popitem(last=False)
+        return last
+
+    async def _create(self, message: Outbound, part: dict[str, Any], *, reports: bool) -> str:
+        sender = self._settings.from_number
+        given = {"from_": self.prefix + sender} if sender else {}
+        if self._settings.messaging_service_sid:
+            given["messaging_service_sid"] = self._settings.messaging_service_sid
+        if reports and self._public:
+            query = urlencode({twilio_reading.KEY: message.key})
+            given["status_callback"] = f"{self._public}/webhooks/{quote(self.name)}/status?{query}"
+        made = await self._asked(
+            lambda: self._client.messages.create_async(to=self.prefix + message.to.value, **given, **part)
+        )
+        if not made.sid:
+            raise Unavailable("twilio: the answer names no message")
+        if made.error_code and str(made.status).endswith("failed"):
+            raise Refused(int(made.error_code), fault(int(made.error_code), 400, str(made.error_message or "")))
+        return str(made.sid)
+
+    async def _asked(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """One call of the library. Raises Refused, or Unavailable."""
+        try:
+            return await call()
+        except (TwilioRestException, TwilioServiceException) as error:
+            said = str(getattr(error, "msg", "") or getattr(error, "title", ""))
+            code = error.code if isinstance(error.code, int) else None
+            raise Refused(code, fault(code, int(error.status or 500), said)) from None
+        except (TwilioException, ValueError) as error:  # an answer that is not Twilio's
+            raise Unavailable(f"twilio: an answer that cannot be read: {type(error).__name__}") from None
+
+    async def fetch(self, media: Media) -> AsyncIterator[bytes]:
+        """Stream a file: with our credentials from Twilio, without them from wherever it points to."""
+        if not media.ref:
+            raise Undeliverable("twilio: no file", means="message")
+        if not self._is_twilio(media.ref):
+            raise Undeliverable("twilio: the file is not at Twilio", means="message")
+        address = media.ref
+        try:
+            for _ in range(_REDIRECTS + 1):
+                auth = (self._settings.account_sid, self._token) if self._is_twilio(address) else None
+                async with self._files.stream("GET", address, auth=auth) as response:
+                    if response.has_redirect_location:
+                        address = urljoin(address, response.headers["location"])
+                        continue
+                    _refuse(response.status_code)
+                    received = 0
+                    async for piece in response.aiter_bytes(65536):
+                        received += len(piece)
+                        if received > MEDIA_LIMIT:
+                            raise Undeliverable("twilio: the file is too large", means="message")
+                        yield piece
+                    return
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unavailable(f"twilio: the download broke off: {type(error).__name__}") from None
+        raise Undeliverable("twilio: the file points elsewhere again and again", means="message")
+
+    def _is_twilio(self, address: str) -> bool:
+        """Whether our credentials may go there."""
+        parts = urlsplit(address)
+        if self._base:
+            own = urlsplit(self._base)
+            return (parts.scheme, parts.netloc) == (own.scheme, own.netloc)
+        host = parts.hostname or ""
+        return parts.scheme == "https" and (host == "api.twilio.com" or host.endswith(".api.twilio.com"))
+
+    async def check(self) -> Health:
+        """Ask whether the account is active, and whether Twilio can reach us."""
+        where = f"channels.{self.name}"
+        try:
+            account = await self._asked(
+                lambda: self._client.api.v2010.accounts(self._settings.account_sid).fetch_async()
+            )
+        except Refused as refused:
+            remedy = f"Copy the account SID and the auth token from Twilio's console to {where}."
+            return Health(False, str(refused.fault), remedy)
+        except Exception as error:  # a check tells, it never raises
+            detail = str(error) if isinstance(error, ChannelError) else reason(None, type(error).__name__)
+            return Health(False, detail, "Can this machine reach api.twilio.com? A proxy is named by HTTPS_PROXY.")
+        if str(account.status) != "active":
+            return Health(False, f"the account is {account.status}", "See Twilio's console: billing, verification.")
+        if not self._public:
+            remedy = f"Set company.public_url, and {self._hook('https://your.server')} as the webhook at Twilio."
+            return Health(False, "Twilio cannot reach us", remedy)
+        return Health(True, f"{account.friendly_name}; webhook {self._hook(self._public)}")
+
+    def _hook(self, base: str) -> str:
+        return f"{base}/webhooks/{quote(self.name)}"
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await asyncio.gather(self._http.close(), self._files.aclose())
+
+
+def _refuse(status: int) -> None:
+    if status in (400, 404, 410):
+        raise Undeliverable("twilio: the file is gone", means="message")
+    if status != 200:
+        raise Unavailable(f"twilio: the download was answered with {status}")

@@ -1,0 +1,173 @@
+"""WhatsApp: free text, buttons and lists within 24 hours of the person's last message, approved templates after."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from channels import twilio, whatsapp_writing
+from channels.channel import (
+    ChannelError,
+    Features,
+    Health,
+    House,
+    Inbound,
+    Outbound,
+    Rate,
+    TemplateState,
+    Unavailable,
+    Undeliverable,
+)
+from channels.links import link
+from channels.twilio_reading import WHATSAPP
+from channels.whatsapp_contents import Contents
+from channels.whatsapp_templates import Template, candidates, load
+from channels.whatsapp_writing import TEXT_LIMIT
+
+logger = logging.getLogger(__name__)
+WINDOW = timedelta(hours=24)
+_CLOSED = 63016
+_TEMPLATE_FAULTS = (63027, 63028, 63029)
+
+
+class Settings(twilio.Settings):
+    """The section of a WhatsApp sender in config.yaml."""
+
+
+class WhatsApp(twilio.Twilio):
+    """One WhatsApp sender."""
+
+    prefix = WHATSAPP
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        now: Callable[[], datetime],
+        house: House,
+        transport: httpx.AsyncBaseTransport | None = None,
+        templates: Sequence[Template] | None = None,
+    ) -> None:
+        public = bool(settings.public_url or house.public_url)
+        features = Features(
+            buttons=10,
+            text_limit=TEXT_LIMIT,
+            files=public,  # Twilio fetches them from us
+            free_text_window=WINDOW,
+            burst=timedelta(seconds=8),
+            receipts=public,
+            pace=(Rate(1, timedelta(seconds=6), "recipient"), Rate(80, timedelta(seconds=1))),
+        )
+        super().__init__(name, settings, now=now, house=house, features=features, transport=transport)
+        self._templates = tuple(templates) if templates is not None else load()
+        self._contents = Contents(self._client, self._asked, now)
+
+    async def send(self, message: Outbound) -> str:
+        """Free text while the window is open, else a template. Raises Undeliverable or Unavailable."""
+        try:
+            if not message.window_open:
+                return await self._send_template(message)
+            try:
+                return await self._send_parts(message, await self._parts(message))
+            except twilio.Refused as refused:
+                if refused.code != _CLOSED:
+                    raise
+                self._left.pop(message.key, None)
+                return await self._send_template(message)
+        except twilio.Refused as refused:
+            raise refused.fault from None
+
+    async def _parts(self, message: Outbound) -> list[dict[str, Any]]:
+        """Files, each as its own message (documents have no caption), then the text with its choices."""
+        media, links = await self._files_of(message)
+        text = "\n\n".join(filter(None, (message.text.strip(), *links)))
+        message = replace(message, text=text)
+        choices = whatsapp_writing.shape(message)
+        sid = await self._contents.choices(choices) if choices else None
+        if choices and sid:
+            return [*media, whatsapp_writing.with_choices(message, sid, choices)]
+        return [*media, *whatsapp_writing.numbered(message)]
+
+    async def _files_of(self, message: Outbound) -> tuple[list[dict[str, Any]], list[str]]:
+        media, links = [], []
+        for file in message.files:
+            if not self._public:
+                raise Undeliverable("whatsapp: files need company.public_url", means="message")
+            try:
+                size = (await asyncio.to_thread(file.path.stat)).st_size
+            except OSError:
+                raise Undeliverable("whatsapp: the file to send cannot be read", means="message") from None
+            address = link(replace(self._house, public_url=self._public), file, now=self._now())
+            if whatsapp_writing.is_taken(file, size):
+                media.append({"media_url": [address]})
+            else:
+                links.append(f"{file.name}: {address}")
+        return media, links
+
+    async def _send_template(self, message: Outbound) -> str:
+        """The most telling template that is approved; one that Meta does not take is tried in the next language."""
+        _, links = await self._files_of(message)
+        numbers = [f"{number}. {button.label}" for number, button in enumerate(message.buttons, start=1)]
+        text = "\n".join(filter(None, (message.text.strip(), *links, *numbers)))
+        blanks = {**message.blanks, "text": text, **({"code": message.code} if message.code else {})}
+        blanks = {name: value for name, value in blanks.items() if value.strip()}
+        fitting = candidates(self._templates, message.kind, message.language, blanks, len(message.buttons))
+        fault: ChannelError = Undeliverable("whatsapp: no template is approved: acuse templates status", "message")
+        for template in fitting:
+            sid = await self._contents.approved(template)
+            if sid is None:
+                continue
+            payloads = [button.payload for button in message.buttons] if template.buttons else []
+            values = json.dumps(template.variables(blanks, payloads), ensure_ascii=False)
+            try:
+                return await self._send_parts(message, [{"content_sid": sid, "content_variables": values}])
+            except twilio.Refused as refused:
+                if refused.code not in _TEMPLATE_FAULTS:
+                    raise
+                logger.error(
+                    "%s: the template %s (%s) was refused: %s", self.name, template.name, template.language, refused
+                )
+                self._contents.forget()
+                fault = refused.fault
+        raise fault
+
+    async def notice(self, inbound: Inbound) -> None:
+        """Show "typing" for at most 25 s, which marks the message as read."""
+        try:
+            await self._asked(
+                lambda: self._client.messaging.v2.typing_indicator.create_async(
+                    channel="whatsapp", message_id=inbound.key
+                )
+            )
+        except (twilio.Refused, ChannelError) as error:
+            logger.info("%s: no typing sign: %s", self.name, type(error).__name__)
+
+    async def templates(self, *, push: bool = False) -> list[TemplateState]:
+        """How each template stands; `push` creates and submits what is missing. Raises Unavailable."""
+        try:
+            return [await self._contents.state(template, push=push) for template in self._templates]
+        except twilio.Refused as refused:
+            raise Unavailable(str(refused.fault)) from None
+
+    async def check(self) -> Health:
+        """The account, and how many templates are approved."""
+        health = await super().check()
+        if not health.ok:
+            return health
+        try:
+            states = await self.templates()
+        except Exception as error:  # a check tells, it never raises
+            return Health(False, f"templates: {type(error).__name__}", "Ask again later: acuse templates status.")
+        approved = sum(one.state == "approved" for one in states)
+        detail = f"{health.detail}; {approved} of {len(states)} templates approved"
+        if approved == len(states):
+            return Health(True, detail)
+        missing = any(one.state in ("missing", "unsubmitted") for one in states)
+        remedy = "acuse templates push" if missing else "acuse templates status tells what to do"
+        return Health(approved > 0, f"{detail} (after 24 hours only these can be sent)", remedy)
