@@ -3,7 +3,7 @@
 What a channel can *show* is data (`Features`), so that nobody ever asks which channel it is.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -116,6 +116,7 @@ class Inbound:
     replies_to: tuple[str, ...] = ()  # provider ids that it answers, nearest first
     tokens: tuple[str, ...] = ()  # case codes or reply tokens found in addresses or the subject
     subject: str | None = None
+    subject_changed: bool = False  # an answer under another subject: perhaps a new matter, so ask
     language: str | None = None  # what the provider says of the person's language
     machine: str | None = None  # why this is machine mail; it is stored and never answered
     authentic: bool = True  # False: the sender's address is not proved
@@ -235,6 +236,7 @@ class Outbound:
     language: str = "es"
     kind: str = "answer"  # of the outgoing row: ack | answer | receipt | update | closing | survey | agent | …
     window_open: bool = True  # False: Features.free_text_window is over, so only a template may go
+    unsubscribe: str | None = None  # https://… that ends this kind of message by one POST (RFC 8058)
     blanks: Mapping[str, str] = field(default_factory=dict)  # what a template needs: name, code, date, status, next, …
 
 
@@ -408,6 +410,35 @@ class Introduces(Protocol):
 
     async def introduce(self, inbound: Inbound) -> Inbound:
         """The same message with name and language if they can be had within a second. Never raises."""
+
+
+Known = Callable[[Sequence[str]], Awaitable[Collection[str]]]
+"""Of these provider ids, those that are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stock:
+    """What a provider holds of what it took in for us, against what we kept of it."""
+
+    held: int  # messages at the provider in the time asked for
+    missing: tuple[str, ...] = ()  # what we cannot find among ours, for `recover`
+    waiting: int = 0  # not read yet
+    waiting_since: datetime | None = None
+    problems: tuple[Health, ...] = ()  # what could not be looked into, with the remedy
+
+
+@runtime_checkable
+class Reconciles(Protocol):
+    """A channel whose provider can be asked what it holds, so that what was missed does not stay missed."""
+
+    async def take_stock(self, cursor: Cursor | None, since: datetime, known: Known) -> Stock:
+        """Compare. `cursor`: where the listener stands; beyond it nothing is missing, only waiting.
+
+        Raises Unavailable.
+        """
+
+    def recover(self, missing: Sequence[str]) -> AsyncIterator[Arrival]:
+        """Fetch what is missing; without a cursor. What we have after all is known by its key. Raises Unavailable."""
 
 
 @runtime_checkable
