@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -67,6 +67,7 @@ async def machine(
     config: Configuration, url: str, data: Path, *, extra: Mapping[str, Channel] | None = None, reading: bool = True
 ) -> AsyncIterator[Machine]:
     """Put the parts together, and give everything back at the end. Not `reading`: nothing will be understood."""
+    reader = await open_understander(config.nlu) if reading else Reader(None)
     random = SystemRandom()
     database = Database(url, now=now, ids=uuid7_source(now, random.randbytes))
     secret = secret_of(data)
@@ -84,7 +85,6 @@ async def machine(
     kinds = {name: kind for name, (kind, _) in config.accounts.items()}
     if extra:
         channels, kinds = dict(extra), {name: name for name in extra}
-    reader = await open_understander(config.nlu) if reading else Reader(None)
     parts = Parts(
         database=database,
         channels=channels,
@@ -168,7 +168,11 @@ async def serve(
     keeper = Keeper(
         now, SystemRandom(), asyncio.sleep, faults=(Remedy,), patience=PATIENCE, log=logging.getLogger("keeper")
     )
-    async with machine(config, base.url, data) as built:
+    async with AsyncExitStack() as stack:
+        # loading the model takes seconds, in which a stop must be heard as well
+        built = await _unless(stopping, stack.enter_async_context(machine(config, base.url, data)))
+        if built is None:
+            return
         site = Site(
             parts=built.parts,
             intake=built.intake,
@@ -194,6 +198,18 @@ async def serve(
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
+
+
+async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """What the work gives; None if a stop came before it was done."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(stopping.wait())
+    await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if working.done():
+        return await working
+    working.cancel()
+    await asyncio.wait([working], timeout=CLOSING)
+    return None
 
 
 def run_until_over(work: Coroutine[Any, Any, Result]) -> Result:

@@ -1,9 +1,15 @@
 """Acuse's front door: every command starts here; machine.py puts together what they run."""
 
+import os
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # what is imported next takes a second or two, and nothing has begun yet
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+
 import asyncio
 import errno
 import logging
-import signal
 import socket
 import sys
 import tempfile
@@ -65,6 +71,8 @@ app.add_typer(users, name="user")
 
 @app.callback()
 def _begin() -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for one in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(one) is signal.SIG_DFL:  # nohup has set the other
             signal.signal(one, signal.default_int_handler)  # the database must be stopped, as on Ctrl-C

@@ -232,6 +232,32 @@ def test_a_stop_while_it_starts_leaves_nothing_behind(a_house: Callable[..., Hou
     assert not (house.data / "postgres" / "cluster" / "postmaster.pid").exists()
 
 
+def test_ctrl_c_at_any_moment_of_the_start_is_quick_and_quiet(a_house: Callable[..., House]) -> None:
+    house = a_house(config=CONFIG.replace("nlu: {enabled: false}\n", ""))
+    pid_file = house.data / "postgres" / "cluster" / "postmaster.pid"
+
+    def ready() -> bool:
+        return pid_file.exists() and "ready" in pid_file.read_text()
+
+    def mapped(run: Run, library: str) -> Callable[[], bool]:
+        return lambda: library in Path(f"/proc/{run.process.pid}/maps").read_text()
+
+    moments: dict[str, Callable[[Run], Callable[[], bool]]] = {
+        "the imports": lambda run: mapped(run, "_pydantic_core"),
+        "the database's start": lambda run: ready,
+        "the loading of the model": lambda run: mapped(run, "onnxruntime_pybind"),
+        "the first moment of service": lambda run: lambda: "serves" in run.said,
+    }
+    for moment, come in moments.items():
+        run = house.start()
+        until(come(run), what=moment)
+        code, seconds = run.stop(signal.SIGINT)
+        assert (code, run.complained) == (0, ""), moment
+        assert ("serves" in run.said) == (moment == "the first moment of service"), moment
+        assert seconds <= 5, moment
+        assert not pid_file.exists(), moment
+
+
 @pytest.mark.soak
 def test_our_own_database_hangs_for_40_s(a_house: Callable[..., House]) -> None:
     house = a_house()
