@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from channels import email, telegram, twilio_sms, webchat, whatsapp
+from channels import email, slack, telegram, twilio_sms, webchat, whatsapp
 from channels.channel import Channel, House
 
 
@@ -43,5 +43,6 @@ CHANNELS: dict[str, Kind] = {
     "telegram": Kind(telegram.Telegram, telegram.Settings),
     "whatsapp": Kind(whatsapp.WhatsApp, whatsapp.Settings, at_home=True),
     "sms": Kind(twilio_sms.Sms, twilio_sms.Settings, at_home=True),
+    "slack": Kind(slack.open_account, slack.Settings),
     "email": Kind(email.Email, email.Settings, signs=True),
 }

@@ -43,6 +43,7 @@ from channels.whatsapp import Settings as WhatsAppSettings
 from channels.whatsapp import WhatsApp
 from channels.whatsapp_templates import load
 from tests.channels.mail_standin import AtMail
+from tests.channels.slack_standin import AtSlack
 from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN, TwilioStandIn
 
 
@@ -207,6 +208,7 @@ SPOKEN: dict[str, Callable[[], StandIn]] = {
     "whatsapp": OnWhatsApp,
     "sms": BySms,
     "email": AtMail,
+    "slack": AtSlack,
 }
 TROUBLES = pytest.mark.parametrize("kind", [Undeliverable, Unavailable])
 
@@ -214,9 +216,11 @@ TROUBLES = pytest.mark.parametrize("kind", [Undeliverable, Unavailable])
 @pytest.fixture(params=SPOKEN)
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[StandIn]:
     stand_in = SPOKEN[request.param]()
+    if isinstance(stand_in, AtSlack):
+        await stand_in.open()
     yield stand_in
     await stand_in.channel.close()
-    if isinstance(stand_in, AtMail):
+    if isinstance(stand_in, AtMail | AtSlack):
         await stand_in.close()  # its servers listen on real ports
 
 
@@ -242,6 +246,7 @@ def test_every_channel_that_can_be_configured_is_held_to_the_contract() -> None:
 SECTIONS: dict[str, dict[str, Any]] = {
     "webchat": {},
     "telegram": {"token": "4242:AAE"},
+    "slack": {"bot_token": "xoxb-1", "app_token": "xapp-1"},
     "whatsapp": {"account_sid": ACCOUNT, "auth_token": TOKEN, "from_number": "+14155238886"},
     "sms": {"account_sid": ACCOUNT, "auth_token": TOKEN, "messaging_service_sid": "MG" + "0" * 32},
     "email": {
