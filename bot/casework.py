@@ -41,7 +41,13 @@ class Casework:
             "receipt_at": self._parts.now(),
             **self.deadline(wanted.type, received),
         }
-        told = {"type": wanted.type, "severity": wanted.severity, "source": wanted.source, "account": account}
+        told = {
+            "type": wanted.type,
+            "severity": wanted.severity,
+            "source": wanted.source,
+            "account": account,
+            "doubt": wanted.doubt,
+        }
         case = None
         while case is None:
             code = new_code(prefix, self._parts.choose)

@@ -9,7 +9,7 @@ from uuid import UUID
 from bot.parts import Parts
 from storage.counted import CasesCounted, CountedCase, CountedMessage, CountedWait
 from storage.inbox import Filter
-from storage.reports import ChannelDay, Standing, TypeCount, Wait
+from storage.reports import ChannelDay, Standing, TypeCount, UnderstoodWeek, Wait
 
 __all__ = [
     "CasesCounted",
@@ -24,6 +24,7 @@ __all__ = [
     "Period",
     "Standing",
     "TypeCount",
+    "UnderstoodWeek",
     "Wait",
 ]
 DEFAULT_DAYS = 14
@@ -59,6 +60,7 @@ class Overview:
     types: Sequence[TypeCount]
     waits: Sequence[Wait]
     standing: Standing
+    understood: Sequence[UnderstoodWeek]
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Figures:
         return start, end
 
     async def overview(self, period: Period) -> Overview:
-        """Four queries."""
+        """Five queries."""
         start, end = self.bounds(period)
         earlier, _ = self.bounds(period.before())
         async with self._parts.database.transaction() as tx:
@@ -103,6 +105,7 @@ class Figures:
                 types=await tx.reports.by_type(start, end),
                 waits=await tx.reports.waits(start, end),
                 standing=await tx.reports.standing(start, end, self._parts.today()),
+                understood=await tx.reports.understood(start, end, self._parts.company.timezone),
             )
 
     async def cases(self, which: CasesCounted, before: str | None = None) -> Listing[CountedCase]:

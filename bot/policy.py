@@ -20,6 +20,7 @@ class Policy(BaseModel):
     alert_repeat_minutes: float = Field(
         default=10, gt=0
     )  # at first; after an hour the pause grows, unless it is urgent
+    share_corrections: bool = False  # agents' corrections may leave as anonymous examples (acuse export labels)
     bot_answers_per_hour: int = Field(default=30, ge=1)  # to one address: two machines must not talk for ever
 
     def burst(self, account: str, default: timedelta) -> timedelta:

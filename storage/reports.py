@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from storage.counted import MEASURED, Counted
+from storage.examples import Examples
 from storage.scope import Scope
 
 
@@ -52,12 +53,24 @@ class Standing:
     solved_by_agent_only: int
 
 
+@dataclass(frozen=True)
+class UnderstoodWeek:
+    """How well the cases that were opened in a week were understood; `week` is its Monday."""
+
+    week: date
+    cases: int
+    doubtful: int  # the customer had to say what it was
+    corrected: int  # an agent changed the type or the severity
+    by_rules: int  # the model did not answer
+
+
 class Reports:
     """Each figure is one query over an indexed range of time; `counted` lists what it counted."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self.counted = Counted(scope)
+        self.examples = Examples(scope)
 
     async def _rows(self, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
         connection = await self._scope.session.connection()
@@ -91,6 +104,17 @@ class Reports:
                percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS p95
           FROM measured GROUP BY GROUPING SETS ((kind, account), (kind)) ORDER BY kind, account NULLS FIRST"""  # noqa: S608  constants
         return [Wait(**row) for row in await self._rows(query, {"start": start, "end": end})]
+
+    async def understood(self, start: datetime, end: datetime, timezone: str) -> list[UnderstoodWeek]:
+        """Doubts and corrections by week: a model that no longer fits what people write shows it here first."""
+        query = """
+        SELECT date_trunc('week', k.opened_at AT TIME ZONE :tz)::date AS week, count(*) AS cases,
+               count(*) FILTER (WHERE e.data->>'doubt' = 'true') AS doubtful,
+               count(*) FILTER (WHERE EXISTS (SELECT 1 FROM labels l WHERE l.case_id = k.id)) AS corrected,
+               count(*) FILTER (WHERE e.data->>'source' = 'rules') AS by_rules
+          FROM cases k LEFT JOIN case_events e ON e.case_id = k.id AND e.number = 1
+         WHERE k.opened_at >= :start AND k.opened_at < :end GROUP BY 1 ORDER BY 1"""
+        return [UnderstoodWeek(**row) for row in await self._rows(query, {"tz": timezone, "start": start, "end": end})]
 
     async def standing(self, start: datetime, end: datetime, today: date) -> Standing:
         """Opened and solved in the period; what is open, overdue (I25) and flagged now."""

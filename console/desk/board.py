@@ -98,6 +98,7 @@ class Board:
     def __init__(self, overview: Overview, series: Sequence[Series], counted: str, numbers: Numbers) -> None:
         self.period = overview.period
         self.standing = overview.standing
+        self.understood = overview.understood
         self.counted = counted
         self.series = series
         self.mix = overview.mix

@@ -17,7 +17,7 @@ from console.desk.board import SCALE, Board, all_series, place
 from console.desk.drawings import Drawings, NotDrawn
 from console.desk.findings import Findings
 from console.desk.gate import Gate, Visit
-from console.desk.mix import as_csv, datasets, mix_table, types_table, values, waits_table
+from console.desk.mix import as_csv, datasets, mix_table, types_table, understood_table, values, waits_table
 from console.desk.numbers import Numbers
 from console.desk.pages import Pages
 from console.desk.words import Dictionary, Words
@@ -68,7 +68,7 @@ class FiguresPages:
         )
 
     async def board(self, reader: Reader) -> Board:
-        """The numbers. Four queries."""
+        """The numbers. Five queries."""
         overview = await self._figures.overview(reader.period)
         seen = {one.account for one in (*overview.mix, *overview.mix_before)} | {
             one.account for one in overview.waits if one.account is not None
@@ -128,6 +128,8 @@ class FiguresPages:
                 rows = types_table(board, reader.words, reader.visit.words)
             case "waits":
                 rows = waits_table(board, reader.words)
+            case "understood":
+                rows = understood_table(board, reader.words)
             case _:
                 raise HTTPException(404)
         file = f"acuse-{name}-{reader.period.first}-{reader.period.last}.csv"

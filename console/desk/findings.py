@@ -83,6 +83,21 @@ class Findings:
             return " ".join(said) or self._w("foot_few").lstrip("* ").capitalize() + "."
         return self._w("waits_none")
 
+    def understood(self) -> str:
+        """How many cases were in doubt or corrected, and whether the model was away."""
+        weeks = self._board.understood
+        whole = sum(week.cases for week in weeks)
+        if not whole:
+            return self._w("understood_none")
+        doubtful, corrected = sum(week.doubtful for week in weeks), sum(week.corrected for week in weeks)
+        if doubtful or corrected:
+            shares = {"doubtful": self._n.share(doubtful, whole), "corrected": self._n.share(corrected, whole)}
+            said = self._w("understood_some", n=self._n.count(whole), **shares)
+        else:
+            said = self._w("understood_well", n=self._n.count(whole))
+        by_rules = sum(week.by_rules for week in weeks)
+        return said + (" " + self._w("understood_rules", share=self._n.share(by_rules, whole)) if by_rules else "")
+
     def solved(self, standing: Standing) -> str:
         """How many the customers themselves confirmed."""
         whole = standing.solved_by_customer + standing.solved_by_agent_only

@@ -123,6 +123,14 @@ def waits_table(board: Board, words: Words) -> list[list[object]]:
     return rows
 
 
+def understood_table(board: Board, words: Words) -> list[list[object]]:
+    """Week, cases, in doubt, corrected, without the model."""
+    head: list[object] = [words(name) for name in ("week", "cases", "doubtful", "corrected", "by_rules")]
+    return [head] + [
+        [week.week.isoformat(), week.cases, week.doubtful, week.corrected, week.by_rules] for week in board.understood
+    ]
+
+
 def as_csv(table: Sequence[Sequence[object]], language: str) -> bytes:
     """A file that a double click opens right: Excel in Spanish and Portuguese wants semicolons and decimal commas.
 
