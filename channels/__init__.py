@@ -40,7 +40,7 @@ class Kind:
 
 CHANNELS: dict[str, Kind] = {
     "webchat": Kind(webchat.WebChat, webchat.Settings),
-    "telegram": Kind(telegram.Telegram, telegram.Settings),
+    "telegram": Kind(telegram.Telegram, telegram.Settings, at_home=True),
     "whatsapp": Kind(whatsapp.WhatsApp, whatsapp.Settings, at_home=True),
     "sms": Kind(twilio_sms.Sms, twilio_sms.Settings, at_home=True),
     "slack": Kind(slack.open_account, slack.Settings),

@@ -11,6 +11,7 @@ from telegram.error import TelegramError
 from telegram.request import HTTPXRequest
 
 from channels import telegram_reading
+from channels.channel import Malformed
 
 logger = logging.getLogger(__name__)
 
@@ -38,15 +39,16 @@ class Request(HTTPXRequest):
 
 
 class Discreet(logging.Filter):
-    """Drops every line that would show the token: it is a part of each address that httpx logs."""
+    """Drops every line that would show a secret: the token is a part of each address that httpx logs."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, *secrets: str) -> None:
         super().__init__()
-        self._token = token
+        self._secrets = secrets
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """False when the line holds the token."""
-        return self._token not in record.getMessage()
+        """False when the line holds one."""
+        line = record.getMessage()
+        return not any(secret in line for secret in self._secrets)
 
     def attach(self) -> None:
         """Put the filter on the loggers of the libraries."""
@@ -72,6 +74,17 @@ def request(transport: httpx.AsyncBaseTransport | None, *, connections: int) -> 
         media_write_timeout=60,
         httpx_kwargs={"transport": transport} if transport else None,
     )
+
+
+def update(body: bytes) -> Update:
+    """The one update that a webhook is called with, read like those of a poll. Raises Malformed."""
+    try:
+        given = json.loads(body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise Malformed("telegram: not JSON") from None
+    if not isinstance(given, dict) or type(given.get("update_id")) is not int:
+        raise Malformed("telegram: not an update")
+    return Update.de_json(_readable(given), None)
 
 
 def _readable(item: Any) -> Any:

@@ -1,98 +1,33 @@
 """Telegram against an emulator, with each call of ours judged by the published description of the Bot API."""
 
 import asyncio
-import email.policy
 import json
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
-from email.parser import BytesParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from channels.channel import Address, Arrival, Button, File, Inbound, Media, Outbound, Unavailable, Undeliverable
+from channels.channel import Address, Arrival, Button, File, House, Inbound, Media, Outbound, Unavailable, Undeliverable
 from channels.telegram import Settings, Telegram
+from tests.channels.telegram_wire import Judge, Wire, emulating
 
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 ALL_OURS = {
     *("getMe", "getWebhookInfo", "getUpdates", "getFile", "sendMessage", "sendPhoto", "sendDocument"),
-    *("answerCallbackQuery", "editMessageReplyMarkup"),
+    *("answerCallbackQuery", "editMessageReplyMarkup", "sendChatAction", "setWebhook", "deleteWebhook"),
 }
-
-
-Judge = Callable[[str, dict[str, Any], set[str]], list[str]]
-
-
-class Wire(httpx.AsyncHTTPTransport):
-    """The network, with a record of what we said and were told, judged on the way if the description is there."""
-
-    def __init__(self, judge: Judge | None) -> None:
-        super().__init__()
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.answers: list[Any] = []
-        self.faults: list[str] = []
-        self._judge = judge
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method == "POST":
-            method = request.url.path.rsplit("/", 1)[1]
-            parameters, files = form(request.headers.get("content-type", ""), await request.aread())
-            self.calls.append((method, parameters))
-            if self._judge:
-                self.faults += self._judge(method, parameters, files)
-        response = await super().handle_async_request(request)
-        if request.method == "POST":
-            self.answers.append(json.loads(await response.aread()))
-        return response
-
-    def said(self, method: str) -> list[dict[str, Any]]:
-        return [parameters for name, parameters in self.calls if name == method]
-
-
-def form(content_type: str, body: bytes) -> tuple[dict[str, Any], set[str]]:
-    """The parameters of a call and the names of the files in it."""
-    if not content_type.startswith("multipart/"):
-        return dict(parse_qsl(body.decode(), keep_blank_values=True)), set()
-    message = BytesParser(policy=email.policy.HTTP).parsebytes(
-        b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body
-    )
-    parameters, files = {}, set()
-    for part in message.iter_parts():
-        name = part.get_param("name", header="content-disposition")
-        if part.get_filename():
-            files.add(str(name))
-        else:
-            parameters[str(name)] = bytes(part.get_payload(decode=True)).decode()
-    return parameters, files
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-c", "from lo_bot_api_emulator import main; main()"]
-    server = subprocess.Popen([*command, "--port", str(port), "--enable-control"], stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            assert server.poll() is None and time.monotonic() < deadline, "the emulator did not start"
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
+    with emulating() as base:
+        yield base
 
 
 class Bot:
@@ -106,7 +41,7 @@ class Bot:
         self.channel = Telegram(
             "telegram",
             settings,
-            now=lambda: datetime(2026, 3, 2, tzinfo=UTC),
+            now=lambda: NOW,
             transport=self.wire,
             poll=timedelta(seconds=2),
         )
@@ -187,7 +122,7 @@ async def test_what_was_written_while_we_were_away_is_read_on_the_first_start(bo
     await bot.hear_text("before you were there")
     assert text_of(await first(bot, None)) == "before you were there"
     polls = bot.wire.said("getUpdates")
-    kinds = ["message", "edited_message", "callback_query", "my_chat_member"]
+    kinds = ["message", "edited_message", "callback_query", "my_chat_member", "message_reaction"]
     assert [json.loads(poll["allowed_updates"]) for poll in polls] == [kinds] * len(polls)
     assert polls[0]["timeout"] == "2"
 
@@ -312,5 +247,27 @@ async def test_every_kind_of_call_that_we_make_is_one_that_telegram_describes(
     pressed = await first(bot, {"offset": 1})
     assert isinstance(pressed, Inbound)
     await bot.channel.settle(pressed)
+    await bot.channel.notice(pressed)
+    await bot.channel.send(outbound(buttons=(Button("Mi número", "", asks="phone"), Button("No", "no"))))
+    await called_and_asking_again(bot)
     assert {method for method, _ in bot.wire.calls} == ALL_OURS
     assert bot.wire.faults == []
+
+
+async def called_and_asking_again(bot: Bot) -> None:
+    house = House(bytes(32), "http://127.0.0.1:1")
+    for webhook in (True, False):
+        settings = Settings.model_validate({"token": bot.token, "api_base_url": bot.base, "webhook": webhook})
+        channel = Telegram(
+            "telegram", settings, now=lambda: NOW, house=house, transport=bot.wire, poll=timedelta(seconds=1)
+        )
+        listening = asyncio.ensure_future(anext(channel.listen(None)))
+        wanted = "setWebhook" if webhook else "deleteWebhook"
+
+        async def said(wanted: str = wanted) -> bool:
+            return len(bot.wire.said(wanted)) > 0
+
+        await soon(said)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await channel.close()

@@ -136,7 +136,7 @@ async def test_a_listener_gives_up_with_a_reason_and_starts_again_where_it_was(
     network.answers = [answer, ok([text])]
     with pytest.raises(Unavailable, match=words):  # a listener knows no other end
         await anext(telegram.listen({"offset": 5}))
-    assert (await anext(telegram.listen({"offset": 5}))).cursor == {"offset": text["update_id"] + 1}
+    assert ((await anext(telegram.listen({"offset": 5}))).cursor or {})["offset"] == text["update_id"] + 1
 
 
 async def test_edits_blocks_and_what_nobody_knows_come_through_the_listener(

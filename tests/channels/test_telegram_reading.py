@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from telegram import Update
 
-from channels.channel import Address, Arrival, Blocked, Edited, Ignored, Inbound, Media
-from channels.telegram_reading import read
+from channels.channel import Address, Arrival, Blocked, DeliveryReport, Edited, Ignored, Inbound, Media
+from channels.telegram_reading import offset, read
 from channels.telegram_request import Request
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "telegram"
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+READ_AT = 1772463600
 WRITTEN = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 ANA = Address("tg", "5512345678")
 
@@ -52,7 +53,7 @@ def test_a_text_with_everything_that_telegram_says_of_it() -> None:
         name="Ana María Gómez",
         language="es",
         provider_id="5512345678:4101",
-        cursor={"offset": 731204402},
+        cursor={"offset": 731204402, "at": READ_AT},
     )
 
 
@@ -98,6 +99,7 @@ def test_a_file_is_a_reference_and_is_read_once(name: str, text: str, media: Med
         ("location", "4.609713, -74.081749"),
         ("venue", "Tienda Centro, Cra 7 # 12-30 (4.609713, -74.081749)"),
         ("contact_own", "Ana María Gómez +573001234567"),
+        ("checklist", "Lo que falló\n- El router\n- La factura"),
     ],
 )
 def test_what_has_no_text_is_read_as_a_person_would_see_it(name: str, text: str) -> None:
@@ -105,10 +107,66 @@ def test_what_has_no_text_is_read_as_a_person_would_see_it(name: str, text: str)
     assert inbound(name).media == ()
 
 
-def test_a_phone_number_is_vouched_for_only_when_it_is_the_senders_own() -> None:
-    assert inbound("contact_own").extra == {"phone": "+573001234567", "phone_verified": True}
-    assert inbound("contact_of_somebody_else").extra == {"phone": "+573007654321", "phone_verified": False}
-    assert inbound("contact_forwarded").extra["phone_verified"] is False
+@pytest.mark.parametrize(
+    ("name", "card", "proved"),
+    [
+        ("contact_own", "+573001234567", "+573001234567"),
+        ("contact_of_somebody_else", "+573007654321", None),
+        ("contact_forwarded", "+573001234567", None),
+        ("contact_through_an_inline_bot", "+573001234567", None),
+        ("contact_that_nobody_vouches_for", "+573001234567", None),
+        ("text", None, None),
+    ],
+)
+def test_R012_a_phone_number_is_vouched_for_only_when_it_is_the_senders_own(
+    name: str, card: str | None, proved: str | None
+) -> None:
+    assert (inbound(name).extra.get("phone"), inbound(name).phone) == (card, proved)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoken"), [("voice", True), ("video_note", True), ("voice_with_words", False), ("audio", False)]
+)
+def test_P24_what_was_only_spoken_says_so(name: str, spoken: bool) -> None:
+    assert inbound(name).voice is spoken
+    assert inbound(name).media
+
+
+def test_P23_the_language_is_known_whatever_the_country() -> None:
+    assert (inbound("start_in_brazil").language, inbound("text").language) == ("pt", "es")
+    nobodys = payload("text")
+    del nobodys["message"]["from"]["language_code"]
+    unknown = read(Update.de_json(nobodys, None), account="tg", now=NOW)
+    assert isinstance(unknown, Inbound) and unknown.language is None
+
+
+def test_a_link_that_stands_behind_other_words_is_kept_as_proof() -> None:
+    assert inbound("hidden_link").text == (
+        "¿Esto es de ustedes? Actualice sus datos AQUÍ o en https://nube.example\nhttps://nuve-pagos.example/x?y=1"
+    )
+
+
+def test_a_reaction_to_a_message_of_ours_proves_that_it_was_read() -> None:
+    assert arrival("reaction") == DeliveryReport(
+        account="tg",
+        provider_id="5512345678:4096",
+        state="read",
+        at=WRITTEN + timedelta(seconds=30),
+        recipient=ANA.value,
+        cursor={"offset": payload("reaction")["update_id"] + 1, "at": READ_AT},
+    )
+
+
+@pytest.mark.parametrize(
+    ("hours", "asked"), [(0, 5), (23, 5), (25, None)], ids=["just now", "what Telegram still has", "long ago"]
+)
+def test_an_offset_from_which_telegram_has_nothing_left_is_not_used(hours: int, asked: int | None) -> None:
+    """After a week of silence it counts on from a number of its choice: an old offset could confirm new messages."""
+    assert offset({"offset": 5, "at": READ_AT}, NOW + timedelta(hours=hours)) == asked
+
+
+def test_a_cursor_of_an_earlier_release_is_used_and_none_means_the_oldest() -> None:
+    assert (offset({"offset": 5}, NOW), offset(None, NOW)) == (5, None)
 
 
 def test_a_location_is_kept_as_numbers() -> None:
@@ -147,7 +205,7 @@ def test_an_edit_names_its_first_version(name: str, original: str, text: str, af
         sender=ANA,
         text=text,
         sent_at=WRITTEN + timedelta(seconds=after),
-        cursor={"offset": number + 1},
+        cursor={"offset": number + 1, "at": READ_AT},
     )
 
 
@@ -167,7 +225,10 @@ def test_a_button_under_a_message_that_telegram_no_longer_shows_still_counts() -
 def test_leaving_and_coming_back() -> None:
     seconds = timedelta(seconds=1)
     assert arrival("kicked") == Blocked(
-        address=ANA, blocked=True, at=WRITTEN + 5 * seconds, cursor={"offset": payload("kicked")["update_id"] + 1}
+        address=ANA,
+        blocked=True,
+        at=WRITTEN + 5 * seconds,
+        cursor={"offset": payload("kicked")["update_id"] + 1, "at": READ_AT},
     )
     back = arrival("back_again")
     assert isinstance(back, Blocked)
@@ -186,13 +247,15 @@ def test_leaving_and_coming_back() -> None:
         ("broken", "a kind of update that we do not read"),
         ("pressed_inline", "a button that is not under a message of ours"),
         ("live_location_moved", "a live location moved"),
+        ("reaction_taken_back", "taken back"),
+        ("reaction_in_a_group", "not a private chat"),
     ],
 )
 def test_what_we_do_not_read_only_moves_the_cursor(name: str, why: str) -> None:
     ignored = arrival(name)
     assert isinstance(ignored, Ignored)
     assert why in ignored.why
-    assert ignored.cursor == {"offset": payload(name)["update_id"] + 1}
+    assert ignored.cursor == {"offset": payload(name)["update_id"] + 1, "at": READ_AT}
 
 
 @pytest.mark.parametrize("path", sorted(PAYLOADS.glob("*.json")), ids=lambda path: path.stem)
