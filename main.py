@@ -24,6 +24,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+import templates_command
 from bot.configuration import ConfigurationFaults
 from bot.sending import Sending
 from bot.staff import ROLES, Staff, WeakPassword
@@ -352,6 +353,9 @@ def _with_staff(act: Callable[[Staff], Awaitable[object]]) -> None:
                 asyncio.run(do(config, base, data))
             except ValueError as error:
                 raise Remedy(str(error)) from error
+
+
+templates_command.register(app, _told)
 
 
 @app.command("version")

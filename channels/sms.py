@@ -85,4 +85,4 @@ def labelled(text: str, company: str, code: str | None) -> str:
     rest = text.strip()
     if not head or (name in rest[:30] and (not code or code in rest[:30])):
         return rest
-    return f"{head}: {rest}"
+    return f"{head}: {rest.removeprefix(f'{name}:').lstrip()}"

@@ -33,7 +33,7 @@ from channels.channel import (
     Undeliverable,
 )
 from channels.twilio_errors import fault, reason
-from channels.twilio_http import Http
+from channels.twilio_http import Http, NotAccepted
 
 logger = logging.getLogger(__name__)
 
@@ -230,9 +230,9 @@ class Twilio:
             account = await self._asked(
                 lambda: self._client.api.v2010.accounts(self._settings.account_sid).fetch_async()
             )
-        except Refused as refused:
+        except (Refused, NotAccepted) as refused:
             remedy = f"Copy the account SID and the auth token from Twilio's console to {where}."
-            return Health(False, str(refused.fault), remedy)
+            return Health(False, str(refused), remedy)
         except Exception as error:  # a check tells, it never raises
             detail = str(error) if isinstance(error, ChannelError) else reason(None, type(error).__name__)
             return Health(False, detail, "Can this machine reach api.twilio.com? A proxy is named by HTTPS_PROXY.")

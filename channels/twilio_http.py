@@ -11,10 +11,14 @@ from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]  # it sh
 from twilio.http.response import Response  # type: ignore[import-untyped]  # as above
 
 from channels.channel import Unavailable
-from channels.twilio_errors import fault
+from channels.twilio_errors import VERDICTS, fault, reason
 
 _SILENT = logging.getLogger("twilio.silent")  # the library logs addresses and numbers; nobody needs them
 TIMEOUT = 20.0  # seconds
+
+
+class NotAccepted(Unavailable):
+    """Our credentials are refused: nothing is lost, and the operator must mend it."""
 
 
 class Http(AsyncHttpClient):  # type: ignore[misc]  # the library ships no types
@@ -37,6 +41,8 @@ class Http(AsyncHttpClient):  # type: ignore[misc]  # the library ships no types
         allow_redirects: bool = False,
     ) -> Response:
         """One call. Raises Unavailable when there is no answer, or when Twilio wants us to wait."""
+        if self._client.is_closed:
+            raise Unavailable("twilio: the connections are given back")
         body: dict[str, Any] = {}
         if "json" in (headers or {}).get("Content-Type", "").lower():
             body["content"] = json.dumps(_without_nothing(data or {})).encode()
@@ -49,6 +55,8 @@ class Http(AsyncHttpClient):  # type: ignore[misc]  # the library ships no types
         except httpx.HTTPError as error:
             said = " (it may have arrived)" if isinstance(error, httpx.ReadTimeout | httpx.ReadError) else ""
             raise Unavailable(f"twilio: no answer: {type(error).__name__}{said}") from None
+        if response.status_code == 401:  # said here, because the library forgets why a list could not be read
+            raise NotAccepted(reason(20003), VERDICTS[20003].retries[0])
         if response.status_code == 429 or response.status_code >= 500:
             raise fault(_code(response), response.status_code, "", _wait(response))
         return Response(response.status_code, response.text, dict(response.headers))

@@ -1,0 +1,406 @@
+"""WhatsApp and SMS on the wire: each call judged by Twilio's own descriptions."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from channels.channel import Address, Button, File, House, Inbound, Media, Outbound, Unavailable, Undeliverable
+from channels.sms import segments
+from channels.twilio_sms import Settings as SmsSettings
+from channels.twilio_sms import Sms
+from channels.whatsapp import Settings, WhatsApp
+from channels.whatsapp_templates import Template, candidates, faults_of, load
+from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN, TwilioStandIn, query_of
+
+ANA = "+573001112233"
+NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
+SECTION: dict[str, Any] = {"account_sid": ACCOUNT, "auth_token": TOKEN, "from_number": "+14155238886"}
+YES_NO = (Button("Sí", "solved:yes@PQR-7K3M9QX"), Button("Todavía no", "solved:no@PQR-7K3M9QX"))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+async def twilio() -> AsyncIterator[TwilioStandIn]:
+    made = TwilioStandIn()
+    yield made
+    assert made.faults == []
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def whatsapp(twilio: TwilioStandIn, clock: Clock) -> AsyncIterator[WhatsApp]:
+    house = House(bytes(32), HERE, "Nube")
+    made = WhatsApp("whatsapp", Settings.model_validate(SECTION), now=clock, house=house, transport=twilio)
+    yield made
+    await made.close()
+
+
+def sms(twilio: TwilioStandIn, **settings: Any) -> Sms:
+    house = House(bytes(32), HERE, "Nube")
+    return Sms("sms", SmsSettings.model_validate(SECTION | settings), now=lambda: NOW, house=house, transport=twilio)
+
+
+def to_ana(text: str = "Recibimos tu queja.", **fields: Any) -> Outbound:
+    given = {"key": "k-1", "to": Address("whatsapp", ANA), "text": text, **fields}
+    return Outbound(**given)
+
+
+async def test_free_text_goes_from_our_sender_and_reports_back_to_us(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    sid = await whatsapp.send(to_ana())
+    (message,) = twilio.messages
+    assert sid == message["sid"]
+    assert (message["From"], message["To"]) == ("whatsapp:+14155238886", f"whatsapp:{ANA}")
+    assert message["Body"] == "Recibimos tu queja." and "ContentSid" not in message
+    assert message["StatusCallback"].startswith(f"{HERE}/webhooks/whatsapp/status?")
+    assert query_of(message) == {"key": ["k-1"]}
+
+
+async def test_an_opaque_id_is_written_to_as_it_came(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    await whatsapp.send(to_ana(to=Address("whatsapp", "CO.123456")))
+    assert twilio.messages[0]["To"] == "whatsapp:CO.123456"
+
+
+async def test_choices_are_buttons_then_a_list_then_numbers(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    await whatsapp.send(to_ana("¿Quedó bien resuelto?", buttons=YES_NO))
+    assert twilio.messages[-1]["shown"] == (
+        "¿Quedó bien resuelto?\n[Sí|solved:yes@PQR-7K3M9QX]\n[Todavía no|solved:no@PQR-7K3M9QX]"
+    )
+    five = tuple(Button(f"Opción {n}", f"p{n}") for n in range(1, 6))
+    await whatsapp.send(to_ana("¿Cuál?", buttons=five))
+    assert twilio.messages[-1]["shown"].splitlines() == ["¿Cuál?", *(f"(Opción {n}|p{n})" for n in range(1, 6))]
+    long = (Button("Quiero que me devuelvan el dinero", "p1"), Button("Otra cosa", "p2"))
+    await whatsapp.send(to_ana("¿Qué pides?", buttons=long))
+    assert twilio.messages[-1]["Body"] == "¿Qué pides?\n\n1. Quiero que me devuelvan el dinero\n2. Otra cosa"
+    await whatsapp.send(to_ana("x" * 1100, buttons=YES_NO))
+    assert twilio.messages[-1]["Body"].endswith("\n\n1. Sí\n2. Todavía no")
+
+
+async def test_one_content_serves_every_question_of_its_shape(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    for number in range(5):
+        await whatsapp.send(
+            to_ana(f"¿{number}?", key=f"k{number}", buttons=(Button("Sí", f"a{number}"), Button("No", "b")))
+        )
+    assert twilio.calls.count(("POST", "/v1/Content")) == 1
+    assert len({message["ContentSid"] for message in twilio.messages}) == 1
+
+
+async def test_when_the_content_api_is_away_numbers_do(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    twilio.codes.append((503, 0))
+    await whatsapp.send(to_ana("¿Sí?", buttons=YES_NO))
+    assert twilio.messages[0]["Body"] == "¿Sí?\n\n1. Sí\n2. Todavía no"
+
+
+# -- the window
+
+
+async def test_P1_outside_the_window_free_text_never_leaves(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    """No template is approved: another way must be found, and nothing counts as sent."""
+    with pytest.raises(Undeliverable) as caught:
+        await whatsapp.send(to_ana(window_open=False))
+    assert caught.value.means == "message" and twilio.messages == []
+
+
+async def test_P2_outside_the_window_the_template_that_tells_most_is_sent(
+    whatsapp: WhatsApp, twilio: TwilioStandIn
+) -> None:
+    twilio.approved(load())
+    blanks = {"name": "Ana", "code": "PQR-7K3M9QX", "status": "en revisión", "next": "la respuesta del taller"}
+    await whatsapp.send(to_ana("Tu caso cambió.", kind="update", window_open=False, blanks=blanks))
+    assert twilio.messages[-1]["shown"] == (
+        "Hola Ana, tu caso PQR-7K3M9QX cambió a: en revisión. El próximo paso es la respuesta del taller y te"
+        " avisaremos."
+    )
+    assert "Body" not in twilio.messages[-1]
+    await whatsapp.send(to_ana("¿Quedó bien?", kind="closing", window_open=False, code="PQR-7K3M9QX", buttons=YES_NO))
+    assert twilio.messages[-1]["shown"] == (
+        "Hola de nuevo, completamos lo acordado en tu caso PQR-7K3M9QX. ¿Quedó bien resuelto?\n"
+        "[Sí|solved:yes@PQR-7K3M9QX]\n[Todavía no|solved:no@PQR-7K3M9QX]"
+    )
+
+
+async def test_any_words_of_an_agent_fit_into_the_general_template(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    twilio.approved(load())
+    text = "Hola Ana:\n\n  Revisamos la foto.\tTe llamamos mañana."
+    message = to_ana(text, kind="agent", window_open=False, code="PQR-7K3M9QX", language="en", buttons=YES_NO)
+    await whatsapp.send(message)
+    values = json.loads(twilio.messages[-1]["ContentVariables"])
+    assert values["3"] == "Hola Ana: · Revisamos la foto. Te llamamos mañana. · 1. Sí · 2. Todavía no"
+    assert twilio.messages[-1]["shown"].startswith("Hi again, there is news on your case PQR-7K3M9QX: Hola Ana")
+    await whatsapp.send(to_ana("palabra " * 150, kind="agent", window_open=False))
+    assert len(twilio.messages[-1]["shown"]) < 1024 and "…" in twilio.messages[-1]["shown"]
+
+
+async def test_63016_is_sent_again_as_a_template_at_once(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    twilio.approved(load())
+    twilio.closed = True  # Twilio's clock, or its opinion, differs from ours
+    await whatsapp.send(to_ana("Buenas noticias.", code="PQR-7K3M9QX"))
+    (message,) = twilio.messages
+    assert message["shown"].startswith("Hola de nuevo, hay novedades en tu caso PQR-7K3M9QX: Buenas noticias.")
+
+
+async def test_a_template_that_is_refused_is_tried_in_the_next_language(
+    whatsapp: WhatsApp, twilio: TwilioStandIn
+) -> None:
+    twilio.approved([one for one in load() if one.name == "caso_mensaje"])
+    twilio.codes.append((400, 63027))
+    await whatsapp.send(to_ana("Hola", window_open=False, code="PQR-7K3M9QX", language="pt"))
+    (message,) = twilio.messages
+    assert not message["shown"].startswith("Olá") and "PQR-7K3M9QX" in message["shown"]
+
+
+# -- templates
+
+
+async def test_templates_are_created_and_submitted_once(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, clock: Clock
+) -> None:
+    states = await whatsapp.templates()
+    assert {one.state for one in states} == {"missing"} and len(states) == 30
+    assert all(one.remedy == "acuse templates push" for one in states)
+    assert {one.state for one in await whatsapp.templates(push=True)} == {"pending"}
+    made = len(twilio.contents)
+    clock.now += timedelta(hours=1)
+    assert {one.state for one in await whatsapp.templates(push=True)} == {"pending"}
+    assert len(twilio.contents) == made == 30
+    assert sum("ApprovalRequests" in path for _, path in twilio.calls) == 30
+    twilio.approve_all()
+    rejected = next(iter(twilio.contents.values()))
+    rejected["approval_requests"].update(status="rejected", rejection_reason="PROMOTIONAL")
+    clock.now += timedelta(hours=1)
+    by_state = [one for one in await whatsapp.templates() if one.state != "approved"]
+    assert [one.state for one in by_state] == ["rejected"] and "PROMOTIONAL" in (by_state[0].remedy or "")
+    health = await whatsapp.check()
+    assert health.ok and "29 of 30 templates approved" in health.detail
+
+
+def test_the_shipped_templates_are_what_meta_takes_in_three_languages() -> None:
+    templates = load()
+    names = {one.name for one in templates}
+    assert names >= {"caso_acuse", "caso_avance", "caso_datos", "caso_propuesta", "caso_prorroga", "caso_cierre"}
+    assert names >= {"caso_seguimiento", "aviso_servicio", "caso_mensaje", "mensaje_pendiente"}
+    for name in names:
+        of = {one.language: one for one in templates if one.name == name}
+        assert set(of) == {"es", "en", "pt"}
+        assert len({(one.blanks, len(one.buttons)) for one in of.values()}) == 1
+    assert len({one.friendly_name for one in templates}) == len(templates)
+    assert all(one.friendly_name.replace("_", "").isalnum() and one.friendly_name.islower() for one in templates)
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("{{name}}, hola", "beginning"),
+        ("Hola {{name}}", "end"),
+        ("Hola {{name}} {{code}}.", "side by side"),
+        ("Hola {{nmae}}.", "not those"),
+        ("Hola {{name}}." + "x" * 1024, "longer"),
+    ],
+)
+def test_what_meta_would_refuse_is_found_before(body: str, fault: str) -> None:
+    blanks = ("name", "code") if "code" in body else ("name",)
+    template = Template("t", "es", "UTILITY", ("*",), blanks, ("Ana",), body, ())
+    assert fault in "; ".join(faults_of(template))
+
+
+def test_a_template_with_other_buttons_is_not_chosen() -> None:
+    known = {"name", "code", "text"}
+    names = [one.name for one in candidates(load(), "closing", "es", known, 3)]
+    assert "caso_cierre" not in names and names[0] == "caso_mensaje"
+    assert candidates(load(), "closing", "es", known, 2)[0].name == "caso_cierre"
+    assert candidates(load(), "receipt", "es", {"text"}, 0)[0].name == "mensaje_pendiente"
+
+
+# -- files
+
+
+async def test_files_go_as_links_that_twilio_fetches(whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path) -> None:
+    sha = "a" * 64
+    (tmp_path / sha).write_bytes(b"%PDF-1.7")
+    pdf = File("respuesta.pdf", "application/pdf", tmp_path / sha)
+    odd = File("datos.ods", "application/vnd.oasis.opendocument.spreadsheet", tmp_path / sha)
+    await whatsapp.send(to_ana("Va adjunta.", files=(pdf, odd)))
+    first, second = twilio.messages
+    assert first["MediaUrl"].startswith(f"{HERE}/f/{sha}.") and first["MediaUrl"].endswith("/respuesta.pdf")
+    assert "StatusCallback" not in first and "Body" not in first
+    assert second["Body"].startswith("Va adjunta.\n\ndatos.ods: https://acuse.example/f/") and second["StatusCallback"]
+
+
+async def test_after_a_failure_only_what_has_not_left_is_sent(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+) -> None:
+    (tmp_path / ("b" * 64)).write_bytes(b"%PDF-1.7")
+    message = to_ana(files=(File("a.pdf", "application/pdf", tmp_path / ("b" * 64)),))
+    original = twilio._message
+
+    def down_for_text(form: dict[str, list[str]]) -> httpx.Response:
+        return httpx.Response(503) if "Body" in form else original(form)
+
+    twilio._message = down_for_text  # type: ignore[method-assign]  # the provider goes down in between
+    with pytest.raises(Unavailable):
+        await whatsapp.send(message)
+    twilio._message = original  # type: ignore[method-assign]  # as above
+    await whatsapp.send(message)
+    assert ["MediaUrl" in one for one in twilio.messages] == [True, False]
+
+
+async def test_without_a_public_address_no_files_and_no_reports(twilio: TwilioStandIn) -> None:
+    made = WhatsApp("w", Settings.model_validate(SECTION), now=lambda: NOW, house=House(bytes(32)), transport=twilio)
+    assert not made.features.files and not made.features.receipts
+    await made.send(to_ana())
+    assert "StatusCallback" not in twilio.messages[0]
+    health = await made.check()
+    assert not health.ok and "public_url" in (health.remedy or "")
+    await made.close()
+
+
+async def received(whatsapp: WhatsApp, media: Media) -> bytes:
+    return b"".join([piece async for piece in whatsapp.fetch(media)])
+
+
+async def test_a_file_is_fetched_with_our_credentials_and_the_redirect_without(
+    whatsapp: WhatsApp, twilio: TwilioStandIn
+) -> None:
+    at_twilio, elsewhere = "https://api.twilio.com/2010-04-01/media/ME1", "https://mms.example-cdn.com/x?sig=1"
+    twilio.files[at_twilio] = httpx.Response(307, headers={"location": elsewhere})
+    twilio.files[elsewhere] = httpx.Response(200, content=b"OggS" * 1000)
+    assert await received(whatsapp, Media(ref=at_twilio)) == b"OggS" * 1000
+    assert [request.headers.get("authorization", "")[:5] for request in twilio.asked] == ["Basic", ""]
+
+
+@pytest.mark.parametrize(
+    "ref", ["https://evil.example/x", "http://api.twilio.com/x", "https://api.twilio.com.evil.example/x", "", "x"]
+)
+async def test_nothing_is_fetched_from_where_twilio_is_not(whatsapp: WhatsApp, twilio: TwilioStandIn, ref: str) -> None:
+    with pytest.raises(Undeliverable):
+        await received(whatsapp, Media(ref=ref))
+    assert twilio.asked == []
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, Undeliverable), (410, Undeliverable), (500, Unavailable)])
+async def test_a_file_that_cannot_be_had(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, status: int, kind: type[Exception]
+) -> None:
+    address = "https://api.twilio.com/m"
+    twilio.files[address] = httpx.Response(status)
+    with pytest.raises(kind):
+        await received(whatsapp, Media(ref=address))
+    twilio.files[address] = httpx.Response(307, headers={"location": address})
+    with pytest.raises(Undeliverable):
+        await received(whatsapp, Media(ref=address))
+
+
+# -- trouble
+
+
+async def test_twilio_says_how_long_to_wait(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    twilio.codes.append((429, 20429))
+    twilio.retry_after = "7"
+    with pytest.raises(Unavailable) as caught:
+        await whatsapp.send(to_ana())
+    assert caught.value.retry_after == timedelta(seconds=7)
+
+
+@pytest.mark.parametrize(("code", "means"), [(21610, "opted_out"), (21211, "address"), (63013, "message")])
+async def test_a_refusal_says_what_follows_from_it(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, code: int, means: str
+) -> None:
+    twilio.codes.append((400, code))
+    with pytest.raises(Undeliverable) as caught:
+        await whatsapp.send(to_ana())
+    assert caught.value.means == means and TOKEN not in str(caught.value)
+
+
+async def test_wrong_credentials_lose_nothing_and_are_named(twilio: TwilioStandIn) -> None:
+    wrong = Settings.model_validate(SECTION | {"auth_token": "wrong"})
+    made = WhatsApp("w", wrong, now=lambda: NOW, house=House(bytes(32), HERE), transport=twilio)
+    with pytest.raises(Unavailable):
+        await made.send(to_ana())
+    health = await made.check()
+    assert not health.ok and "channels.w" in (health.remedy or "")
+    await made.close()
+
+
+async def test_everything_can_be_pointed_at_another_server(twilio: TwilioStandIn) -> None:
+    section = Settings.model_validate(SECTION | {"api_base_url": "http://127.0.0.1:9009/twilio/"})
+    made = WhatsApp("w", section, now=lambda: NOW, house=House(bytes(32), HERE), transport=twilio)
+    await made.send(to_ana(buttons=YES_NO))
+    await made.notice(Inbound(key="SM1", sender=Address("w", ANA), text="x", sent_at=NOW))
+    assert {str(request.url.copy_with(path="/", query=None)) for request in twilio.asked} == {"http://127.0.0.1:9009/"}
+    await made.close()
+
+
+async def test_the_typing_sign_harms_nobody(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    inbound = Inbound(key="SM" + "5" * 32, sender=Address("whatsapp", ANA), text="x", sent_at=NOW)
+    await whatsapp.notice(inbound)
+    assert twilio.typing == [inbound.key]
+    await whatsapp.close()
+    await whatsapp.notice(inbound)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"account_sid": "SK1"},
+        {"from_number": None},
+        {"messaging_service_sid": "MG1"},
+        {"auth_token": None},
+    ],
+)
+def test_a_wrong_section_is_told(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate(SECTION | wrong)
+
+
+# -- SMS
+
+
+async def test_an_sms_names_us_and_the_case_and_is_cheap(twilio: TwilioStandIn) -> None:
+    text = (
+        "Recibimos tu reclamo. Te responderemos a más tardar el lunes 21 de diciembre. ¿Nos envías el número? Gracias"
+    )
+    await sms(twilio).send(to_ana(text, code="PQR-7K3M9QX"))
+    (message,) = twilio.messages
+    assert message["Body"].startswith("Nube PQR-7K3M9QX: Recibimos") and "mas tardar" in message["Body"]
+    assert segments(message["Body"]).count == 1 and message["SmartEncoded"] == "true"
+    assert (message["To"], message["From"]) == (ANA, "+14155238886")
+    await sms(twilio, transliterate="never").send(to_ana(text, code="PQR-7K3M9QX"))
+    assert "más tardar" in twilio.messages[-1]["Body"] and "SmartEncoded" not in twilio.messages[-1]
+
+
+async def test_a_sender_that_cannot_be_answered_tells_another_way(twilio: TwilioStandIn) -> None:
+    await sms(twilio, two_way=False, from_number="Nube").send(to_ana("Hola", language="en"))
+    assert twilio.messages[0]["Body"] == f"Nube: Hola\nTo reply: {HERE}/chat"
+    await sms(twilio, two_way=False, answer_at="601 555 0101").send(to_ana("Hola"))
+    assert twilio.messages[1]["Body"] == "Nube: Hola\nPara responder: 601 555 0101"
+
+
+async def test_a_messaging_service_sends_in_place_of_a_number(twilio: TwilioStandIn) -> None:
+    service = "MG" + "1" * 32
+    await sms(twilio, from_number=None, messaging_service_sid=service).send(to_ana())
+    assert twilio.messages[0]["MessagingServiceSid"] == service and "From" not in twilio.messages[0]
+
+
+def test_what_sms_and_whatsapp_can_show() -> None:
+    spoken = WhatsApp("w", Settings.model_validate(SECTION), now=lambda: NOW, house=House(bytes(32), HERE)).features
+    assert (spoken.buttons, spoken.text_limit, spoken.free_text_window) == (10, 1600, timedelta(hours=24))
+    assert (spoken.burst, spoken.receipts) == (timedelta(seconds=8), True)
+    short = sms(TwilioStandIn()).features
+    assert (short.buttons, short.files, short.burst) == (0, False, timedelta(seconds=20))
+    assert short.late_ack == timedelta(seconds=60)
