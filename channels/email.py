@@ -2,12 +2,12 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from datetime import date, datetime, timedelta
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+import httpx
 
 from channels.channel import (
     Arrival,
@@ -15,87 +15,49 @@ from channels.channel import (
     Features,
     Health,
     Ignored,
+    Known,
     Media,
     Outbound,
+    Stock,
     Unavailable,
     Undeliverable,
 )
 from channels.imap import Imap, LoginRefused, Mail
-from channels.mail_headers import is_address
+from channels.mail_folder import Fetching, Folder, Found, side_by_side
+from channels.mail_health import of_mailbox, remedy_of
 from channels.mail_machine import without_tag
 from channels.mail_marks import Marks
-from channels.mail_place import EVER, Place, begin
+from channels.mail_oauth import Tokens
+from channels.mail_place import cursor_of, places_of
 from channels.mail_reading import Reader
-from channels.mail_smtp import REMEDIES, Smtp, SmtpFault
+from channels.mail_settings import ImapSettings, Settings, SmtpSettings
+from channels.mail_smtp import Smtp, SmtpFault
+from channels.mail_stock import count, fetch_missing
+from channels.mail_trust import TextRecord, look_up
 from channels.mail_writing import write_mail
+
+__all__ = ["Email", "ImapSettings", "Settings", "SmtpSettings"]
 
 POLL = 120.0
 """Seconds after which the mailbox is searched even if the server reports nothing; it also renews IDLE."""
 
 
-class ImapSettings(BaseModel):
-    """Where mail is read. There is no STARTTLS for IMAP: use tls."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    host: str
-    port: int = Field(default=993, ge=1, le=65_535)
-    security: Literal["tls", "none"] = "tls"
-    ca_file: Path | None = None
-    mailbox: str = Field(default="INBOX", min_length=1)
-
-
-class SmtpSettings(BaseModel):
-    """Where mail is sent. Without a name of its own the account's is used; an empty name means no login."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    host: str
-    port: int = Field(default=587, ge=1, le=65_535)
-    security: Literal["tls", "starttls", "none"] = "starttls"
-    ca_file: Path | None = None
-    username: str | None = None
-    password: SecretStr | None = None
-
-
-class Settings(BaseModel):
-    """The section of an e-mail account in config.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    address: str
-    name: str = Field(default="", max_length=80)
-    username: str | None = None
-    password: SecretStr
-    imap: ImapSettings
-    smtp: SmtpSettings
-    since: Literal["installation", "all"] | date | None = None
-    """What the first start reads: only newer mail (the default), mail from a day on, or all that is there."""
-    trusted_authserv: list[str] = []
-    """Names in Authentication-Results that our own mail server writes; without one no sender counts as proved."""
-    max_bytes: int = Field(default=40_000_000, ge=10_000)
-    """Of a longer mail only so much is read; the file that is cut off can be found in the mailbox."""
-    reply_tag: bool = True
-    """Whether answers go to address+code@…; turn it off where the server knows no plus addresses."""
-
-    @field_validator("address")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not is_address(value):
-            raise ValueError("must be an address such as soporte@example.com")
-        return value
-
-    @field_validator("trusted_authserv", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return [] if value is None else [value] if isinstance(value, str) else value
-
-
 class Email:
-    """One mail account. `secret` signs message ids and reply addresses: the installation's, at least 16 bytes."""
+    """One mail account. `secret` signs message ids and reply addresses: the installation's, at least 16 bytes.
+
+    `text_record` asks the DNS and `transport` reaches the token's provider; both are replaced in tests.
+    """
 
     def __init__(
-        self, name: str, settings: Settings, *, now: Callable[[], datetime], secret: bytes, poll: float = POLL
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        now: Callable[[], datetime],
+        secret: bytes,
+        poll: float = POLL,
+        text_record: TextRecord = look_up,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -110,42 +72,50 @@ class Email:
         self._now = now
         self._poll = poll
         self._marks = Marks(settings.address, secret)
+        checks = settings.check_signatures
         self._reader = Reader(
             account=name,
             marks=self._marks,
-            own=frozenset({without_tag(settings.address)}),
+            own=frozenset(map(without_tag, (settings.address, *settings.aliases))),
             trusted_authserv=frozenset(settings.trusted_authserv),
+            own_lists=frozenset(one.lower().strip("<> ") for one in settings.own_lists),
+            text_record=text_record if (not settings.trusted_authserv if checks is None else checks) else None,
         )
         self._username = settings.address if settings.username is None else settings.username
+        self._tokens = Tokens(settings.oauth, now=now, transport=transport) if settings.oauth else None
+        self._fetching = Fetching(settings.max_bytes)
         self._smtp: Smtp | None = None
 
     async def listen(self, since: Cursor | None) -> AsyncGenerator[Arrival, None]:
-        """Yield what arrives in the mailbox, each mail once; a mail is never marked or moved.
+        """Yield what arrives in the folders, each mail once; a mail is never marked or moved.
 
         When no mail waits at a first start, the place itself comes first, so that nothing is lost before a first mail.
         """
-        imap = await self._connect()
+        names = self.settings.imap.mailbox
+        places = places_of(since, names)
+        streams = {name: self._folder(name).listen(places.get(name)) for name in names}
+        arriving = side_by_side(streams)
         try:
-            known = Place.of(since)
-            start = await begin(
-                imap, self.settings.imap.mailbox, known, self.settings.since or "installation", self._now()
-            )
-            place, waiting, oldest = start.place, start.waiting, start.oldest
-            if place != known and not waiting:
-                yield Ignored(why="email: the place in the mailbox", cursor=place.cursor())
-            while True:
-                for uid in waiting:
-                    mail = await imap.fetch(uid, self.settings.max_bytes)
-                    place = place.after(uid, mail)
-                    if mail is not None and mail.received_at >= oldest:
-                        yield await asyncio.to_thread(self._read, mail, place.cursor())
-                oldest = EVER  # what arrives from now on is new, whatever the clocks say
-                waiting = await imap.uids(after=place.uid)
-                if not waiting:
-                    await imap.wait(self._poll)
-                    waiting = await imap.uids(after=place.uid)
+            async for name, found in arriving:
+                places[name] = found.place
+                if found.mail is None:
+                    yield Ignored(why=f"email: the place in {name}", cursor=cursor_of(places))
+                else:
+                    yield await asyncio.to_thread(self._read, found, cursor_of(places))
         finally:
-            await imap.close()
+            await arriving.aclose()
+
+    async def take_stock(self, cursor: Cursor | None, since: datetime, known: Known) -> Stock:
+        """Count what the server holds and what of it we do not know."""
+        names = self.settings.imap.mailbox
+        async with self._connected() as imap:
+            return await count(imap, places_of(cursor, names), names, since, known)
+
+    async def recover(self, missing: Sequence[str]) -> AsyncIterator[Arrival]:
+        """Fetch the mails that `take_stock` named."""
+        async with self._connected() as imap:
+            async for found in fetch_missing(imap, missing, self.settings.max_bytes, self._now()):
+                yield await asyncio.to_thread(self._read, found, None)
 
     async def send(self, message: Outbound) -> str:
         """Send one mail; its id is the same at every attempt, so that a second copy is known as one."""
@@ -160,7 +130,7 @@ class Email:
             reply_tag=self.settings.reply_tag,
         )
         await (await self._outgoing()).send(mail, self.settings.address, message.to.value)
-        return self._marks.message_id(message.key)
+        return str(mail["Message-ID"])
 
     async def fetch(self, media: Media) -> AsyncIterator[bytes]:
         """Files come along with a mail, all but one that was cut off: that one cannot be had here."""
@@ -169,31 +139,56 @@ class Email:
         yield media.content
 
     async def check(self) -> Health:
-        """Log in to both servers and open the mailbox."""
+        """Log in to both servers, open every folder, and look how full the mailbox is and when mail last came."""
         try:
-            imap = await self._connect()
-            try:
-                await imap.select(self.settings.imap.mailbox)
-            finally:
-                await imap.close()
+            async with self._connected() as imap:
+                found = await of_mailbox(imap, self.settings.imap.mailbox, self._now())
             await (await self._outgoing()).check()
         except SmtpFault as fault:
             return Health(ok=False, detail=fault.reason, remedy=fault.remedy)
-        except LoginRefused as fault:
-            return Health(ok=False, detail=str(fault), remedy=REMEDIES["login"])
         except (Unavailable, OSError) as fault:
-            return Health(ok=False, detail=str(fault), remedy=_imap_remedy(fault))
-        return Health(ok=True, detail=f"reads {self.settings.imap.mailbox} and sends as {self.settings.address}")
+            return Health(ok=False, detail=str(fault), remedy=remedy_of(fault))
+        return Health(found.ok, f"{found.detail}; sends as {self.settings.address}", found.remedy)
 
     async def close(self) -> None:
-        """Nothing is held: a listener closes its connection itself, each mail has its own."""
+        """Nothing is held: a listener closes its connections itself, each mail has its own."""
+
+    def _folder(self, name: str) -> Folder:
+        return Folder(
+            name,
+            self.settings.since or "installation",
+            alone=len(self.settings.imap.mailbox) == 1,
+            connect=self._connect,
+            fetching=self._fetching,
+            now=self._now,
+            poll=self._poll,
+        )
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Imap]:
+        imap = await self._connect()
+        try:
+            yield imap
+        finally:
+            await imap.close()
 
     async def _connect(self) -> Imap:
+        """A connection that is logged in. A token that is refused is renewed once. Raises LoginRefused."""
+        if self._tokens is None:
+            assert self.settings.password is not None
+            return await self._log_in(self.settings.password.get_secret_value())
+        token = await self._tokens.access()
+        try:
+            return await self._log_in(token)
+        except LoginRefused:
+            return await self._log_in(await self._tokens.access(refused=token))
+
+    async def _log_in(self, secret: str) -> Imap:
         own = self.settings.imap
         tls = await asyncio.to_thread(_tls, own.ca_file) if own.security == "tls" else None
         imap = Imap(own.host, own.port, tls)
         try:
-            await imap.open(self._username, self.settings.password.get_secret_value())
+            await imap.open(self._username, secret, token=self._tokens is not None)
         except BaseException:
             await imap.close()
             raise
@@ -204,12 +199,29 @@ class Email:
             own = self.settings.smtp
             tls = await asyncio.to_thread(_tls, own.ca_file) if own.security != "none" else None
             username = self._username if own.username is None else own.username
-            password = (own.password or self.settings.password).get_secret_value()
-            self._smtp = Smtp(own.host, own.port, own.security, tls, username, password)
+            password = own.password or self.settings.password
+            self._smtp = Smtp(
+                own.host,
+                own.port,
+                own.security,
+                tls,
+                username,
+                None if password is None else password.get_secret_value(),
+                self._tokens if own.password is None else None,
+            )
         return self._smtp
 
-    def _read(self, mail: Mail, cursor: Cursor) -> Arrival:
-        return self._reader.read(mail.raw, mail.received_at, cursor=cursor, cut_off=mail.size > len(mail.raw))
+    def _read(self, found: Found, cursor: Cursor | None) -> Arrival:
+        mail = found.mail
+        assert mail is not None
+        if found.fault is not None:
+            key = f"unfetched|{found.place.mailbox}|{found.place.uidvalidity}|{mail.uid}"
+            return self._reader.unfetched(key, mail.raw, found.received_at, found.fault, cursor=cursor)
+        return self._reader.read(mail.raw, found.received_at, cursor=cursor, cut_off=_is_cut_off(mail))
+
+
+def _is_cut_off(mail: Mail) -> bool:
+    return mail.size > len(mail.raw)
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
@@ -218,12 +230,3 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
 
 def _contents(message: Outbound) -> list[bytes]:
     return [file.path.read_bytes() for file in message.files]
-
-
-def _imap_remedy(fault: Exception) -> str:
-    text = f"{fault} {fault.__cause__ or ''}".lower()
-    if isinstance(fault.__cause__, ssl.SSLError) or "ssl" in text or "certificate" in text:
-        return REMEDIES["tls"]
-    if "no mailbox" in text:
-        return "Check imap.mailbox: the folder must exist."
-    return REMEDIES["host"]

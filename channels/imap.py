@@ -8,15 +8,16 @@ import asyncio
 import base64
 import re
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 import aioimaplib  # type: ignore[import-untyped]  # it ships no types
 
 from channels.channel import Unavailable
+from channels.mail_answers import MONTHS, Entry, entry_of, groups, last_line, moment_of, number_of, quoted, utf7
 
 T = TypeVar("T")
 
@@ -26,10 +27,19 @@ FETCH = 300.0
 """Seconds that one mail may take."""
 
 _UIDS = re.compile(rb"\d+")
+_AT_ONCE = 500  # mails in one list
 
 
 class LoginRefused(Unavailable):
-    """The server does not take our name and password."""
+    """The server does not take our name and password, or our token."""
+
+
+class NoMailbox(Unavailable):
+    """There is no such folder."""
+
+
+class NotHandedOut(Unavailable):
+    """The server has the mail but does not give it; the connection is good."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,22 @@ class Mail:
     uid: int
     raw: bytes
     size: int
-    received_at: datetime
+    received_at: datetime | None  # when the server got it; None if it does not say
+
+
+class _Authenticate(aioimaplib.Command):  # type: ignore[misc]  # the library ships no types
+    """AUTHENTICATE that answers the server's questions, which the library leaves unanswered, so that it would hang."""
+
+    def __init__(self, protocol: Any, mechanism: str, token: bytes) -> None:
+        at_once = "SASL-IR" in protocol.capabilities
+        words = [mechanism, token.decode()] if at_once else [mechanism]
+        super().__init__("AUTHENTICATE", protocol.new_tag(), *words, loop=protocol.loop)
+        self._transport = protocol.transport
+        self._answers = [] if at_once else [token]
+
+    def flush(self) -> None:
+        # what is asked after the token is an account of why it was refused: an empty line lets the server say so
+        self._transport.write((self._answers.pop() if self._answers else b"") + b"\r\n")
 
 
 @dataclass(frozen=True)
@@ -61,22 +86,29 @@ class Imap:
         self._lock = asyncio.Lock()
         self._client: Any = None
 
-    async def open(self, username: str, password: str) -> None:
-        """Connect and log in. Raises LoginRefused."""
+    async def open(self, username: str, secret: str, *, token: bool = False) -> None:
+        """Connect and log in, with a password or with a token of OAuth 2. Raises LoginRefused."""
         # IMAP4_SSL would not hand on conn_lost_cb; IMAP4 takes the TLS context just as well
         self._client = aioimaplib.IMAP4(
             self._host, self._port, None, self._time_limit, lambda _: self._lost.set(), self._tls
         )
         await self._guard(self._client.wait_hello_from_server(), self._time_limit)
-        answer = await self._command(self._client.login(_quoted(username), password))
+        answer = await self._command(
+            self._with_token(username, secret) if token else self._client.login(quoted(username), secret)
+        )
         if answer.result != "OK":
-            raise LoginRefused(f"IMAP {self._where}: the login was refused: {_last(answer)}")
+            raise LoginRefused(f"IMAP {self._where}: the login was refused: {last_line(answer)}")
+        await self._command(self._client.protocol.capability())  # some tell more to whom they know
+
+    def has(self, capability: str) -> bool:
+        """Whether the server can do this: IDLE, QUOTA."""
+        return bool(self._client.has_capability(capability))
 
     async def select(self, mailbox: str) -> Selected:
         """Open a mailbox."""
-        answer = await self._command(self._client.select(_quoted(_utf7(mailbox))))
+        answer = await self._command(self._client.select(quoted(utf7(mailbox))))
         if answer.result != "OK":
-            raise Unavailable(f"IMAP {self._where}: no mailbox {mailbox!r}: {_last(answer)}")
+            raise NoMailbox(f"IMAP {self._where}: no mailbox {mailbox!r}: {last_line(answer)}")
         lines = b"\n".join(line for line in answer.lines if isinstance(line, bytes))
         validity = re.search(rb"\[UIDVALIDITY (\d+)", lines)
         following = re.search(rb"\[UIDNEXT (\d+)", lines)
@@ -86,30 +118,64 @@ class Imap:
         """The mails with a higher UID (the server always names its last), received on or after a day, ascending."""
         criteria = [f"UID {after + 1}:*"]
         if since is not None:
-            criteria.append(f"SINCE {since.day}-{_MONTHS[since.month - 1]}-{since.year}")
+            criteria.append(f"SINCE {since.day}-{MONTHS[since.month - 1]}-{since.year}")
         # only ASCII is asked for: a charset is refused by some servers
         answer = await self._command(self._client.uid_search(*criteria, charset=None))
         if answer.result != "OK":
-            raise Unavailable(f"IMAP {self._where}: the search failed: {_last(answer)}")
+            raise Unavailable(f"IMAP {self._where}: the search failed: {last_line(answer)}")
         found = {int(uid) for line in answer.lines[:-1] for uid in _UIDS.findall(bytes(line))}
         return sorted(uid for uid in found if uid > after)
 
     async def fetch(self, uid: int, max_bytes: int) -> Mail | None:
-        """One mail, or its beginning; None if somebody removed it in the meantime."""
-        items = f"(UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{max_bytes}>)"
-        answer = await self._command(self._client.uid("fetch", str(uid), items), FETCH)
+        """One mail, or its beginning; None if somebody removed it in the meantime. Raises NotHandedOut."""
+        return await self._fetch(uid, f"BODY.PEEK[]<0.{max_bytes}>", FETCH)
+
+    async def head(self, uid: int) -> Mail | None:
+        """Its headers only, where the whole cannot be had. Raises NotHandedOut."""
+        return await self._fetch(uid, "BODY.PEEK[HEADER]", self._time_limit)
+
+    async def entries(self, uids: Sequence[int]) -> list[Entry]:
+        """Message id and moment of some mails; of those that are gone nothing."""
+        found: list[Entry] = []
+        for start in range(0, len(uids), _AT_ONCE):
+            wanted = ",".join(map(str, uids[start : start + _AT_ONCE]))
+            items = "(UID INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
+            answer = await self._command(self._client.uid("fetch", wanted, items), FETCH)
+            if answer.result != "OK":
+                raise Unavailable(f"IMAP {self._where}: the list was not handed out: {last_line(answer)}")
+            found += [entry for group in groups(answer.lines[:-1]) if (entry := entry_of(*group))]
+        return found
+
+    async def quota(self) -> tuple[int, int] | None:
+        """Kilobytes used and allowed; None if there is no limit or the server does not say."""
+        if not self.has("QUOTA"):
+            return None
+        answer = await self._command(self._client.getquotaroot("INBOX"))
+        lines = b" ".join(bytes(line) for line in answer.lines)
+        found = re.search(rb"STORAGE (\d+) (\d+)", lines) if answer.result == "OK" else None
+        return (int(found[1]), int(found[2])) if found and int(found[2]) else None
+
+    async def _fetch(self, uid: int, part: str, seconds: float) -> Mail | None:
+        items = f"(UID RFC822.SIZE INTERNALDATE {part})"
+        answer = await self._command(self._client.uid("fetch", str(uid), items), seconds)
         if answer.result != "OK":
-            raise Unavailable(f"IMAP {self._where}: mail {uid} was not handed out: {_last(answer)}")
-        for line, literal in zip(answer.lines, answer.lines[1:], strict=False):
-            if isinstance(line, bytes) and isinstance(literal, bytearray):
-                around = b" ".join(bytes(one) for one in answer.lines[:-1] if isinstance(one, bytes))
-                if re.search(rb"\bUID %d\b" % uid, around):
-                    return Mail(uid, bytes(literal), _number(around, rb"RFC822\.SIZE", len(literal)), _moment(around))
+            raise NotHandedOut(f"IMAP {self._where}: mail {uid} was not handed out: {last_line(answer)}")
+        for around, literal in groups(answer.lines[:-1]):
+            if re.search(rb"\bUID %d\b" % uid, around):
+                return Mail(uid, literal, number_of(around, rb"RFC822\.SIZE", len(literal)), moment_of(around))
         return None
+
+    async def _with_token(self, username: str, token: str) -> Any:
+        said = base64.b64encode(f"user={username}\1auth=Bearer {token}\1\1".encode())
+        protocol = self._client.protocol
+        answer = await protocol.execute(_Authenticate(protocol, "XOAUTH2", said), scrub=said.decode())
+        if answer.result == "OK":
+            protocol.state = aioimaplib.AUTH
+        return answer
 
     async def wait(self, seconds: float) -> None:
         """Until the server reports something, at most so long; without IDLE it simply waits."""
-        if not self._client.has_capability("IDLE"):
+        if not self.has("IDLE"):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), seconds)
             self._check()
@@ -171,41 +237,3 @@ class Imap:
     def _check(self) -> None:
         if self._lost.is_set():
             raise Unavailable(f"IMAP {self._where}: connection lost")
-
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DATE = re.compile(rb'INTERNALDATE "\s*(\d{1,2})-(\w{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-]\d{4})"')
-
-
-def _moment(around: bytes) -> datetime:
-    match = _DATE.search(around)
-    if match is None:
-        return datetime.fromtimestamp(0, UTC)
-    day, month, year, hour, minute, second, zone = (one.decode() for one in match.groups())
-    number = _MONTHS.index(month.title()) + 1
-    text = f"{year}-{number:02}-{int(day):02}T{hour}:{minute}:{second}{zone[:3]}:{zone[3:]}"
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _number(around: bytes, name: bytes, default: int) -> int:
-    match = re.search(name + rb" (\d+)", around)
-    return int(match[1]) if match else default
-
-
-def _last(answer: Any) -> str:
-    return str(bytes(answer.lines[-1]).decode("utf-8", "replace"))[:200] if answer.lines else "no reason given"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _utf7(name: str) -> str:
-    """A mailbox's name in the modified UTF-7 of RFC 3501."""
-    pieces: list[str] = []
-    for plain, other in re.findall(r"([\x20-\x25\x27-\x7e]+)|([^\x20-\x25\x27-\x7e]+)", name):
-        for part in re.findall(r"&|[^&]+", other):
-            coded = base64.b64encode(part.encode("utf-16-be")).decode().rstrip("=").replace("/", ",")
-            pieces.append("&-" if part == "&" else f"&{coded}-")
-        pieces.append(plain)
-    return "".join(pieces)

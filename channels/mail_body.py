@@ -7,6 +7,20 @@ from channels.mail_headers import Mail, decode, value, words
 from channels.mail_html import to_text
 
 _PARTS = 200  # more are no mail that a person wrote
+_NAMES = {  # what programs leave nameless; the ending lets the desk open it
+    "message/rfc822": "mensaje.eml",
+    "text/calendar": "invitacion.ics",
+    "application/ics": "invitacion.ics",
+    "application/ms-tnef": "winmail.dat",
+    "application/vnd.ms-tnef": "winmail.dat",
+    "text/vcard": "contacto.vcf",
+    "text/x-vcard": "contacto.vcf",
+    "application/pkcs7-mime": "smime.p7m",
+    "application/x-pkcs7-mime": "smime.p7m",
+    "application/pkcs7-signature": "smime.p7s",
+    "application/x-pkcs7-signature": "smime.p7s",
+    "application/pgp-signature": "firma.asc",
+}
 
 
 @dataclass
@@ -74,7 +88,7 @@ def _is_file(part: Mail) -> bool:
 def _media(part: Mail, kind: str) -> Media:
     content = _content(part)
     inline = bool(value(part, "Content-ID")) and (part.get_content_disposition() or "inline") == "inline"
-    name = _name(part) or ("mensaje.eml" if kind == "message/rfc822" else None)
+    name = _name(part) or _NAMES.get(kind)
     return Media(name=name, declared_type=kind, size=len(content), content=content, inline=inline)
 
 

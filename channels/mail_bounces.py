@@ -1,4 +1,7 @@
-"""Read what a mail server says of a mail of ours: which one, to whom, and whether for good (RFC 3464 and its kin)."""
+"""Read what a mail server says of a mail of ours: which one, to whom, and whether for good (RFC 3464 and its kin).
+
+A complaint (RFC 5965, "this is spam") is told as well: it speaks of a mail that did arrive.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,19 +9,24 @@ from email import message_from_bytes
 
 from flufl.bounce import all_failures
 
-from channels.mail_headers import Mail, addresses, find_message_ids, message_ids, value
-from channels.mail_machine import is_failure_notice
+from channels.mail_headers import Mail, addresses, decode, find_message_ids, message_ids, value
+from channels.mail_machine import COMPLAINT, OWN_HEADER, is_delivery_report, is_failure_notice
+from channels.mail_status import Verdict, judge, status_in
 
-OWN_HEADER = "X-Acuse-ID"
-"""Our message id once more: some relays put their own Message-ID in place of ours."""
-
-_STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
-_CODE = re.compile(r"(?<![\d.-])([45])[0-7]\d[ -](?=\S)")
-_PASSING = {"5.2.2", "5.3.4"}  # the mailbox is full, this mail is too large: the address is right
 _ID_LINE = re.compile(rf"^[> \t]*(?:{OWN_HEADER}|Message-ID)[ \t]*:[ \t]*(?:\r?\n[ \t]+)?(<[^<>\s]+>)", re.I | re.M)
 _ADDRESS = re.compile(r"[^\s<>\"'(),:;\[\]@]{1,64}@[^\s<>\"'(),:;\[\]@]{1,200}\.[a-z]{2,}", re.IGNORECASE)
-_GIVEN_UP = re.compile(r"\b(?:expired|giv(?:en|ing) up|final(?:ly)? fail|too long|timed? ?out)\b", re.IGNORECASE)
+_FINAL = re.compile(r"^(?:Final|Original)-Recipient:[ \t]*(?:rfc822;)?[ \t]*<?([^\s<>;]+@[^\s<>;]+)", re.I | re.M)
+_COPY = re.compile(
+    r"^[-|> \t]*(?:[-]{3,}|\*{2,})?[^\n]{0,40}\b(?:original message|below this line|copy of the message|copy of your "
+    r"message|message text follows|header of the original|headers follow|returned message\b.{0,5}-)|^Received:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_GIVEN_UP = re.compile(
+    r"\b(?:expired|giv(?:en|ing) up|failed permanently|final(?:ly)? fail|too long|timed? ?out)\b", re.IGNORECASE
+)
+_HARMLESS = {"not-spam", "auth-failure", "dmarc"}
 _TEXT_LIMIT = 200_000
+_WORDS_LIMIT = 20_000
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,21 @@ class Bounce:
     action: str
     status: str | None  # 5.1.1
     reason: str
+    verdict: Verdict | None  # None: the report says neither by code nor by words why
 
     @property
     def permanent(self) -> bool:
         """Whether this address will not take mail tomorrow either."""
-        return self.action == "failed" and (self.status or "5").startswith("5") and self.status not in _PASSING
+        return self.action == "failed" and self.verdict is not None and self.verdict.means == "address"
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """Somebody said of a mail of ours that it was not wanted. `kind` is abuse, fraud, opt-out, …"""
+
+    original_ids: tuple[str, ...]
+    recipient: str | None
+    kind: str
 
 
 def find_bounce(mail: Mail) -> Bounce | None:
@@ -42,15 +60,15 @@ def find_bounce(mail: Mail) -> Bounce | None:
     fields = _fields(mail)
     failing, failed = _recipients(mail)
     text = _text(mail)
+    words = _COPY.split(text, 1)[0][:_WORDS_LIMIT]
     if not fields and not failing and not failed:
-        if not is_failure_notice(mail):
+        if not is_failure_notice(mail) and not is_delivery_report(mail):
             return None
-        failed = {address for _, address in addresses(mail, "X-Failed-Recipients")} or _named(text)
-    status = _status(fields.get("status", ""), text)
-    action = fields.get("action", "").split()[0].strip(";()").lower() if fields.get("action", "").strip() else ""
-    if action not in ("failed", "delayed", "delivered", "relayed", "expanded"):
-        waiting = (failing and not failed) or (status or "5").startswith("4")
-        action = "delayed" if waiting and not _GIVEN_UP.search(text) else "failed"
+        failed = _named(mail, words, text)
+    status = status_in(fields.get("status", ""), fields.get("diagnostic-code", ""), words, text)
+    verdict = judge(status, f"{fields.get('diagnostic-code', '')}\n{words}\n{value(mail, 'Subject')}")
+    waiting = (failing and not failed) or (status or "5").startswith("4")
+    action = _action(fields) or ("delayed" if waiting and not _GIVEN_UP.search(words) else "failed")
     recipient = _bare(fields.get("original-recipient", "") or fields.get("final-recipient", ""))
     reason = fields.get("diagnostic-code", "") or status or value(mail, "Subject")
     return Bounce(
@@ -59,7 +77,28 @@ def find_bounce(mail: Mail) -> Bounce | None:
         action=action,
         status=status,
         reason=re.sub(r"\s+", " ", reason).strip()[:300],
+        verdict=Verdict("later", hard=False) if action == "delayed" else verdict,
     )
+
+
+def find_complaint(mail: Mail) -> Complaint | None:
+    """The complaint that this mail brings; None if it brings none (a "not spam" is none)."""
+    report = next((part for part in mail.walk() if part.get_content_type() == "message/feedback-report"), None)
+    if report is None and not COMPLAINT.match(value(mail, "Subject")):
+        return None
+    inner = report.get_payload() if report is not None and report.is_multipart() else []
+    fields = next((one for one in inner if not isinstance(one, str)), None)
+    kind = (value(fields, "Feedback-Type") if fields is not None else "").strip().lower() or "abuse"
+    if kind in _HARMLESS:
+        return None
+    named = [] if fields is None else addresses(fields, "Original-Rcpt-To", "Removal-Recipient")
+    return Complaint(_original_ids(mail, {}, _text(mail)), next((one for _, one in named), None), kind[:40])
+
+
+def _action(fields: dict[str, str]) -> str | None:
+    told = fields.get("action", "").split()
+    action = told[0].strip(";()").lower() if told else ""
+    return action if action in ("failed", "delayed", "delivered", "relayed", "expanded") else None
 
 
 def _fields(mail: Mail) -> dict[str, str]:
@@ -86,21 +125,17 @@ def _recipients(mail: Mail) -> tuple[set[str], set[str]]:
     return _texts(failing), _texts(failed)
 
 
-def _named(text: str) -> set[str]:
-    """The first address that stands in the notice's own words."""
-    found = _ADDRESS.search(text)
-    return {found[0].lower()} if found else set()
+def _named(mail: Mail, words: str, text: str) -> set[str]:
+    """Whom the notice names: in a field that came as text, in a header, or first in its own words."""
+    if known := {address for _, address in addresses(mail, "X-Failed-Recipients")}:
+        return known
+    found = _FINAL.search(text)
+    named = found[1] if found else next(iter(_ADDRESS.findall(words) or _ADDRESS.findall(text)), None)
+    return {named.lower()} if named else set()
 
 
 def _texts(found: frozenset[bytes]) -> set[str]:
     return {one.decode("ascii", "replace").lower() for one in found if b"@" in one}
-
-
-def _status(field: str, text: str) -> str | None:
-    if match := _STATUS.search(field) or _STATUS.search(text):
-        return ".".join(match.groups())
-    code = _CODE.search(text)
-    return f"{code[1]}.0.0" if code else None
 
 
 def _original_ids(mail: Mail, fields: dict[str, str], text: str) -> tuple[str, ...]:
@@ -128,7 +163,8 @@ def _text(mail: Mail) -> str:
     for part in mail.walk():
         if part.get_content_maintype() == "text":
             content = part.get_payload(decode=True)
-            pieces.append(content[:_TEXT_LIMIT].decode("latin-1") if isinstance(content, bytes) else "")
+            charset = part.get_content_charset()
+            pieces.append(decode(content[:_TEXT_LIMIT], charset) if isinstance(content, bytes) else "")
     return "\n".join(pieces)[:_TEXT_LIMIT]
 
 

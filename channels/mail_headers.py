@@ -86,7 +86,8 @@ def is_address(text: str) -> bool:
 
 def message_ids(mail: Mail, name: str) -> list[str]:
     """The message ids in a header, with their angle brackets, in the order written."""
-    return [one for raw in raw_values(mail, name) for one in _MESSAGE_ID.findall(_readable(raw))]
+    # some programs encode a long line of ids as if it were words
+    return [one for raw in raw_values(mail, name) for one in _MESSAGE_ID.findall(words(raw))]
 
 
 def find_message_ids(text: str) -> list[str]:

@@ -4,7 +4,11 @@ import hashlib
 import hmac
 import re
 
-_ID = re.compile(r"<acuse\.(?P<nonce>[0-9a-f]{24})\.(?P<mac>[0-9a-f]{16})@[^<>\s]+>", re.IGNORECASE)
+from channels.mail_subject import runs_of, topic_of
+
+_ID = re.compile(
+    r"<acuse\.(?P<nonce>[0-9a-f]{24})(?:\.(?P<topic>[0-9a-f]{8}))?\.(?P<mac>[0-9a-f]{16})@[^<>\s]+>", re.IGNORECASE
+)
 _TAG = re.compile(r"(?P<code>(?:pqr|fel)-[0-9a-z]{7})\.(?P<mac>[0-9a-f]{10})", re.IGNORECASE)
 _CODE = re.compile(r"(?:PQR|FEL)-[0-9A-Z]{7}")
 
@@ -18,17 +22,31 @@ class Marks:
         self._local, _, self._domain = address.rpartition("@")
         self._secret = secret
 
-    def message_id(self, key: str) -> str:
-        """The message id of an outgoing message: the same for every attempt to send it."""
+    def message_id(self, key: str, subject: str | None = None) -> str:
+        """The message id of an outgoing message: the same for every attempt to send it.
+
+        With the subject that it bears, an answer under another subject is told from one under this.
+        """
         nonce = self._mac("nonce", key)[:24]
-        return f"<acuse.{nonce}.{self._mac('id', nonce)[:16]}@{self._domain}>"
+        topic = "" if subject is None else f".{self._topic(topic_of(subject))}"
+        return f"<acuse.{nonce}{topic}.{self._mac('id', nonce + topic)[:16]}@{self._domain}>"
 
     def is_ours(self, message_id: str) -> bool:
         """Whether we made this message id."""
         match = _ID.fullmatch(message_id)
-        return match is not None and hmac.compare_digest(
-            match["mac"].lower(), self._mac("id", match["nonce"].lower())[:16]
-        )
+        if match is None:
+            return False
+        topic = f".{match['topic'].lower()}" if match["topic"] else ""
+        return hmac.compare_digest(match["mac"].lower(), self._mac("id", match["nonce"].lower() + topic)[:16])
+
+    def is_other_subject(self, message_id: str, subject: str) -> bool:
+        """Whether a mail of ours bore a subject that spoke of something else. An empty one says nothing."""
+        match = _ID.fullmatch(message_id)
+        topic = topic_of(subject)
+        if match is None or match["topic"] is None or not topic:
+            return False
+        known = match["topic"].lower()
+        return known != self._topic(()) and all(self._topic(run) != known for run in runs_of(topic))
 
     def reply_address(self, code: str) -> str | None:
         """The address under which answers about this case come in; None if it is no case code."""
@@ -47,6 +65,9 @@ class Marks:
         code = match["code"].lower()
         signed = hmac.compare_digest(match["mac"].lower(), self._mac("reply", code)[:10])
         return code.upper() if signed else None
+
+    def _topic(self, words: tuple[str, ...]) -> str:
+        return self._mac("topic", " ".join(words))[:8]
 
     def _mac(self, purpose: str, text: str) -> str:
         return hmac.new(self._secret, f"mail:{purpose}:{text}".encode(), hashlib.sha256).hexdigest()

@@ -2,13 +2,16 @@
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from types import MappingProxyType
 
 import aiosmtplib
 
 from channels.channel import Unavailable, Undeliverable
+from channels.mail_oauth import LOGIN_AGAIN, Tokens
+from channels.mail_status import judge, status_in
 
 TIME_LIMIT = 30.0
 """Seconds that one step may take."""
@@ -39,9 +42,17 @@ class Smtp:
     """The outgoing server of one account. Each mail takes a connection of its own."""
 
     def __init__(
-        self, host: str, port: int, security: str, tls: ssl.SSLContext | None, username: str, password: str
+        self,
+        host: str,
+        port: int,
+        security: str,
+        tls: ssl.SSLContext | None,
+        username: str,
+        password: str | None,
+        tokens: Tokens | None = None,
     ) -> None:
         self._where = f"SMTP {host}:{port}"
+        self._tokens = tokens if username else None
         self._client = {
             "hostname": host,
             "port": port,
@@ -49,7 +60,7 @@ class Smtp:
             "start_tls": security == "starttls",
             "tls_context": tls,
             "username": username or None,
-            "password": password if username else None,
+            "password": password if username and tokens is None else None,
             "local_hostname": "localhost",
             "timeout": TIME_LIMIT,
         }
@@ -57,36 +68,74 @@ class Smtp:
     async def send(self, mail: EmailMessage, sender: str, receiver: str) -> None:
         """Send it. Raises Undeliverable for a refused receiver or mail, Unavailable for what may work later."""
         try:
-            async with aiosmtplib.SMTP(**self._client) as client:  # type: ignore[arg-type]  # a dict has one value type
-                await client.send_message(mail, sender=sender, recipients=[receiver])
+            async with self._connected() as client:
+                if sender.isascii() and receiver.isascii():
+                    # written out here: the library would fold anew and encode long message ids beyond recognition
+                    await client.sendmail(sender, [receiver], mail.as_bytes())
+                else:
+                    await client.send_message(mail, sender=sender, recipients=[receiver])
         except aiosmtplib.SMTPRecipientsRefused as fault:
             refused = fault.recipients[0]
             raise self._refused(refused.code, refused.message) from fault
         except aiosmtplib.SMTPNotSupported as fault:
-            raise Undeliverable(f"{self._where}: {fault}") from fault
+            raise Undeliverable(f"{self._where}: {fault}", "message") from fault
         except (aiosmtplib.SMTPException, OSError, ValueError) as fault:
             raise self._fault(fault) from fault
 
     async def check(self) -> None:
         """Log in and do nothing. Raises SmtpFault."""
         try:
-            async with aiosmtplib.SMTP(**self._client) as client:  # type: ignore[arg-type]  # a dict has one value type
+            async with self._connected() as client:
                 await client.noop()
         except (aiosmtplib.SMTPException, OSError, ValueError) as fault:
             found = self._fault(fault)
             raise found if isinstance(found, SmtpFault) else SmtpFault(str(found)) from fault
 
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[aiosmtplib.SMTP]:
+        client = await self._log_in()
+        try:
+            yield client
+        finally:
+            client.close()
+
+    async def _log_in(self) -> aiosmtplib.SMTP:
+        """A connection that is logged in. A token that is refused is renewed once."""
+        if self._tokens is None:
+            return await self._connect(None)
+        token = await self._tokens.access()
+        try:
+            return await self._connect(token)
+        except aiosmtplib.SMTPAuthenticationError:
+            return await self._connect(await self._tokens.access(refused=token))
+
+    async def _connect(self, token: str | None) -> aiosmtplib.SMTP:
+        async def at_hand() -> str:
+            return token or ""
+
+        oauth = {"oauth_token_generator": at_hand} if token else {}
+        client = aiosmtplib.SMTP(**self._client, **oauth)  # type: ignore[arg-type]  # a dict has one value type
+        try:
+            await client.connect()
+        except BaseException:
+            client.close()
+            raise
+        return client
+
     def _refused(self, code: int, text: str) -> Undeliverable | Unavailable:
         reason = f"{self._where}: {code} {text}"[:300]
         if code in (530, 535) or (code >= 500 and _RELAY.search(text)):
             return SmtpFault(reason, REMEDIES["relay"])
-        return Undeliverable(reason) if code >= 500 else Unavailable(reason)
+        if code < 500:
+            return Unavailable(reason)
+        verdict = judge(status_in(f"{text} "), text)
+        return Undeliverable(reason, "address" if verdict and verdict.means == "address" else "message")
 
     def _fault(self, fault: Exception) -> Undeliverable | Unavailable:
         reason = f"{self._where}: {fault or type(fault).__name__}"[:300]
         cause = fault.__cause__ or fault
         if isinstance(fault, aiosmtplib.SMTPAuthenticationError):
-            return SmtpFault(reason, REMEDIES["login"])
+            return SmtpFault(reason, LOGIN_AGAIN if self._tokens else REMEDIES["login"])
         if isinstance(fault, aiosmtplib.SMTPSenderRefused) and fault.code >= 500:
             return SmtpFault(reason, REMEDIES["relay" if fault.code == 530 else "sender"])
         if isinstance(fault, aiosmtplib.SMTPDataError):

@@ -1,11 +1,29 @@
-"""Whether a mail's sender is proved: what our own mail server noted about it (RFC 8601)."""
+"""Whether a mail's sender is proved: by what our own mail server noted (RFC 8601), or by a signature that we check.
 
+A server's note counts only where the configuration names that server. Without one the DKIM signature (RFC 6376) of the
+sender's own domain is checked here; anything else in From is a claim.
+"""
+
+import logging
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+
+import dkim  # type: ignore[import-untyped]  # it ships no types
+import dns.exception
+import dns.resolver
 
 from channels.mail_headers import Mail, addresses, raw_values
 
+TextRecord = Callable[[str], bytes | None]
+"""The TXT record of a name in the DNS; None when there is none or nobody answers."""
+
 _COMMENT = re.compile(r"\([^()]*\)")
+_SIGNATURES = 3  # more are not looked at: each costs a question to a stranger's server
+_PATIENCE = 5.0  # seconds for one question
+
+_silent = logging.getLogger("acuse.dkim")  # the library reports every stranger's fault as an error
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
 
 
 def is_authentic(mail: Mail, trusted: Collection[str]) -> bool:
@@ -14,14 +32,57 @@ def is_authentic(mail: Mail, trusted: Collection[str]) -> bool:
     Only the topmost note counts: a server writes above what it received, and takes out notes in its own name.
     """
     notes = raw_values(mail, "Authentication-Results")
-    senders = addresses(mail, "From")
-    if not notes or not trusted or len(senders) != 1 or len(raw_values(mail, "From")) != 1:
+    domain = domain_of(mail)
+    if not notes or not trusted or domain is None:
         return False
     server, _, results = _COMMENT.sub(" ", notes[0]).partition(";")
     name = server.split()[0].strip('"').lower() if server.split() else ""
     if name not in {one.lower() for one in trusted}:
         return False
-    return any(_passes(result, senders[0][1].rpartition("@")[2]) for result in results.split(";"))
+    return any(_passes(result, domain) for result in results.split(";"))
+
+
+def is_signed(raw: bytes, mail: Mail, text_record: TextRecord) -> bool:
+    """True if the domain in From, or one above it, signed the whole mail with a key that stands in the DNS. Blocks."""
+    domain = domain_of(mail)
+    if domain is None:
+        return False
+    count = min(len(raw_values(mail, "DKIM-Signature")), _SIGNATURES)
+    return any(_signs(raw, number, domain, text_record) for number in range(count))
+
+
+def domain_of(mail: Mail) -> str | None:
+    """The domain in From; None unless there is exactly one From with exactly one address."""
+    senders = addresses(mail, "From")
+    if len(senders) != 1 or len(raw_values(mail, "From")) != 1:
+        return None
+    return senders[0][1].rpartition("@")[2]
+
+
+def look_up(name: str) -> bytes | None:
+    """Ask the DNS for a TXT record. Blocks for a few seconds at most."""
+    try:
+        answer = dns.resolver.resolve(name, "TXT", lifetime=_PATIENCE, search=False)
+    except (dns.exception.DNSException, OSError, ValueError):
+        return None
+    return next((b"".join(record.strings) for record in answer), None)
+
+
+def _signs(raw: bytes, number: int, domain: str, text_record: TextRecord) -> bool:
+    try:
+        checker = dkim.DKIM(raw, logger=_silent)
+        good = checker.verify(number, dnsfunc=lambda name, timeout=0: text_record(_as_text(name).rstrip(".")))
+        fields = checker.signature_fields
+        signer = fields.get(b"d", b"").decode("ascii").lower()
+    except Exception:  # whatever a stranger's signature made the library stumble over proves nothing
+        return False
+    whole = b"l" not in fields  # a signature of the beginning only: anything may have been added
+    modern = not fields.get(b"a", b"").endswith(b"sha1")
+    return bool(good) and whole and modern and "." in signer and f".{domain}".endswith(f".{signer}")
+
+
+def _as_text(name: str | bytes) -> str:
+    return name.decode("ascii", "replace") if isinstance(name, bytes) else name
 
 
 def _passes(result: str, domain: str) -> bool:

@@ -9,12 +9,15 @@ from email.utils import format_datetime, formataddr
 from html import escape
 
 from channels.channel import Outbound, Undeliverable
-from channels.mail_bounces import OWN_HEADER
 from channels.mail_headers import is_address
+from channels.mail_machine import OWN_HEADER
 from channels.mail_marks import Marks
 from channels.storable import storable
 
 _MESSAGE_ID = re.compile(r"<[^<>\s@]+@[^<>\s]+>")
+UNSUBSCRIBABLE = frozenset({"survey", "followup", "reminder", "broadcast", "marketing"})
+"""Kinds that a person may do without; receipts and answers are owed to them."""
+_WEB = re.compile(r"https://[^\s<>\"]{1,500}")
 _REFERENCES = 20  # besides the first
 _LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)\]'»]", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -41,13 +44,13 @@ def write_mail(
     """
     if not is_address(message.to.value):
         raise Undeliverable("mail: the receiver is not an address")
-    mail = EmailMessage(policy=SMTP.clone(max_line_length=200))
+    mail = EmailMessage(policy=SMTP.clone(max_line_length=200, cte_type="7bit"))
     subject = with_token(_flat(message.subject or ""), message.code)
     mail["From"] = formataddr((_flat(name), sender)) if name.isascii() else _from(name, sender)
     mail["To"] = message.to.value
     mail["Subject"] = subject
     mail["Date"] = format_datetime(now)
-    own_id = marks.message_id(message.key)
+    own_id = marks.message_id(message.key, subject)
     mail["Message-ID"] = own_id
     mail[OWN_HEADER] = own_id
     if message.code and reply_tag and (answer := marks.reply_address(message.code)):
@@ -55,6 +58,9 @@ def write_mail(
     if message.automatic:
         mail["Auto-Submitted"] = _flat(message.automatic)
         mail["X-Auto-Response-Suppress"] = "All"
+    if message.kind in UNSUBSCRIBABLE and message.unsubscribe and _WEB.fullmatch(message.unsubscribe):
+        mail["List-Unsubscribe"] = f"<{message.unsubscribe}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     _thread(mail, message.replies_to)
     mail.set_content(message.text)
     language = message.language if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", message.language) else "es"

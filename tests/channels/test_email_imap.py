@@ -8,7 +8,8 @@ import pytest
 
 from channels.channel import Inbound, Unavailable
 from channels.email import ImapSettings
-from channels.imap import Imap, _utf7
+from channels.imap import Imap
+from channels.mail_answers import utf7
 from tests.channels.mail_standin import AtMail, ImapStandIn
 
 
@@ -104,10 +105,10 @@ async def test_searches_are_plain_ascii_and_name_no_charset(server: ImapStandIn,
     assert server.commands[-1] == "UID SEARCH UID 1:*"
 
 
-def test_folder_names_are_written_in_modified_utf7() -> None:
-    assert _utf7("Peticiones & más") == "Peticiones &- m&AOE-s"
-    assert _utf7("~peter/mail/台北/日本語") == "~peter/mail/&U,BTFw-/&ZeVnLIqe-"
-    assert _utf7("INBOX") == "INBOX"
+def test_folder_names_are_written_in_modifiedutf7() -> None:
+    assert utf7("Peticiones & más") == "Peticiones &- m&AOE-s"
+    assert utf7("~peter/mail/台北/日本語") == "~peter/mail/&U,BTFw-/&ZeVnLIqe-"
+    assert utf7("INBOX") == "INBOX"
 
 
 def test_starttls_for_imap_is_refused_by_the_settings() -> None:
