@@ -12,6 +12,10 @@ SOUND := $(shell [ ! -e .venv ] || { [ "$$(cat .venv/place 2>/dev/null)" = "$$(p
 run: .venv/run
 	@exec $(PY) -m main run
 
+# Everything without any account: simulated providers, a fortnight of traffic, a page to write as the customer.
+demo: .venv/run
+	@exec $(PY) -m demo
+
 install: .venv/dev
 
 test: .venv/dev

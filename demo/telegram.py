@@ -34,7 +34,6 @@ class TelegramStandIn(StandIn):
         people: Mapping[int, str] | None = None,
         diary: Diary | None = None,
         pace: timedelta = timedelta(seconds=1),
-        send: httpx.AsyncClient | None = None,
     ) -> None:
         super().__init__(now=now, diary=diary)
         self.token = token
@@ -43,7 +42,6 @@ class TelegramStandIn(StandIn):
         self.webhook: dict[str, Any] = {}
         self.webhook_fault: str | None = None
         self._throttle = Throttle(now, pace)
-        self._send = send
         self._updates: list[dict[str, Any]] = []
         self._handed: list[dict[str, Any]] = []
         self._files: dict[str, Picture] = {}
@@ -323,18 +321,19 @@ class TelegramStandIn(StandIn):
 
     async def _push(self) -> None:
         """Call the webhook, one update after the other, again and again until it is answered well."""
-        client = self._send or httpx.AsyncClient(timeout=10)
         headers = {"X-Telegram-Bot-Api-Secret-Token": self.webhook.get("secret_token", "")}
-        while not self._closed:
-            if not self._updates:
-                self._changed.clear()
-                await self._changed.wait()
-                continue
-            self.webhook_fault = await _pushed(client, self.webhook["url"], headers, self._updates[0])
-            if self.webhook_fault is None:
-                self._delivered(self._updates.pop(0))
-            else:
-                await asyncio.sleep(AGAIN)
+        async with httpx.AsyncClient(timeout=10) as client:
+            while not self._closed:
+                if not self._updates:
+                    self._changed.clear()
+                    await self._changed.wait()
+                    continue
+                self.webhook_fault = await _pushed(client, self.webhook["url"], headers, self._updates[0])
+                if self.webhook_fault is None:
+                    self._delivered(self._updates.pop(0))
+                else:
+                    self.diary.write(self.kind, "hook_failed", self.webhook_fault, tone="bad")
+                    await asyncio.sleep(AGAIN)
 
     def _head(self, chat: int, number: int) -> dict[str, Any]:
         moment = int(self.now().timestamp())

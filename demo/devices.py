@@ -1,0 +1,154 @@
+"""The customers' devices of the page: one for each channel, each with the verbs that its person has."""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from demo.mail import MailStandIn
+from demo.standin import Bubble, Phone, Picture, StandIn
+from demo.telegram import TelegramStandIn
+
+Sent = tuple[str, str, bytes]  # name, type, content of a file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a device is drawn."""
+
+    kind: str  # of the channel; also the name of its glyph and its words
+    person: str
+    detail: str  # beside the name: a number, an address
+    heading: str  # above the screen: who they write to
+    colour: str  # class of the glyph
+    desk: bool = False  # a thin frame: it is no phone
+    files: bool = True
+    confirms: bool = False  # the provider says when a message was delivered and read
+    tricks: tuple[str, ...] = ()  # further things that can be made to happen
+
+
+class Device(Protocol):
+    """One person with one device."""
+
+    @property
+    def look(self) -> Look:
+        """How it is drawn."""
+
+    @property
+    def standin(self) -> StandIn:
+        """The provider behind it."""
+
+    @property
+    def phone(self) -> Phone:
+        """What stands on it."""
+
+    async def write(self, text: str, file: Sent | None) -> None:
+        """The person writes."""
+
+    async def press(self, bubble: Bubble, payload: str) -> None:
+        """The person presses a button under a message."""
+
+    async def trick(self, name: str) -> None:
+        """One of `look.tricks` happens."""
+
+
+class TelegramDevice:
+    """Rosa's phone."""
+
+    look = Look(
+        kind="telegram", person="Rosa", detail="@rosa_m", heading="Nube", colour="tg", tricks=("block", "repeat")
+    )
+
+    def __init__(self, standin: TelegramStandIn, chat: int) -> None:
+        self.standin = standin
+        self._chat = chat
+        self.phone = standin.phone(str(chat), self.look.person)
+
+    async def write(self, text: str, file: Sent | None) -> None:
+        """The first word to a bot is its start button."""
+        self.standin.write(self._chat, text, file=file)
+
+    async def press(self, bubble: Bubble, payload: str) -> None:
+        """Under a message, or on the keyboard in place of letters."""
+        if payload == "contact":
+            self.standin.share_contact(self._chat, "+573005550142")
+        elif payload:
+            self.standin.press(self._chat, int(bubble.id), payload)
+
+    async def trick(self, name: str) -> None:
+        """block: or let in again; repeat: hand out again what was handed out last."""
+        if name == "block":
+            self.standin.block(self._chat, blocked=self._chat not in self.standin.blocked)
+        elif name == "repeat":
+            self.standin.repeat()
+
+
+class MailDevice:
+    """Luis's mailbox."""
+
+    look = Look(
+        kind="email",
+        person="Luis Ortega",
+        detail="luis@correo.example",
+        heading="soporte@nube.example",
+        colour="mail",
+        desk=True,
+        tricks=("away", "broken", "renumber"),
+    )
+
+    def __init__(self, standin: MailStandIn) -> None:
+        self.standin = standin
+        self.phone = standin.phone(self.look.detail, self.look.person)
+
+    async def write(self, text: str, file: Sent | None) -> None:
+        """An answer to the last mail; a new one if there is none."""
+        self.standin.reply(self.look.detail, text, files=_one(file))
+
+    async def press(self, bubble: Bubble, payload: str) -> None:
+        """Mails have no buttons."""
+
+    async def trick(self, name: str) -> None:
+        """away: an automatic answer; broken: a mail that nobody can read; renumber: the mailbox is restored."""
+        if name == "away":
+            self.standin.write(
+                self.look.detail,
+                "Fuera de la oficina",
+                "Estoy de vacaciones hasta el lunes.",
+                headers={"Auto-Submitted": "auto-replied"},
+            )
+        elif name == "broken":
+            self.standin.deliver(
+                b"From: Luis <luis@correo.example>\r\nMIME-Version: 1.0\r\nSubject: =?utf-9?Q?=C3=\r\n"
+                b"Content-Type: multipart/mixed; boundary=\r\nContent-Transfer-Encoding: base65\r\n\r\n"
+                b"--\r\n\xff\xfe\x00"
+            )
+        elif name == "renumber":
+            self.standin.renumber()
+
+
+def picture() -> Picture:
+    """A small photo of a broken blender, for whoever has none at hand."""
+    return Picture("licuadora.png", "image/png", _png(96, 72))
+
+
+def _one(file: Sent | None) -> Sequence[Sent]:
+    return [file] if file else []
+
+
+def _png(width: int, height: int) -> bytes:
+    """A plain picture without any library: a red jug with a crack, on grey."""
+
+    def colour(x: int, y: int) -> bytes:
+        if abs(x - width // 2 - (y % 9) + 4) < 2 and y > 20:
+            return b"\xff\xff\xff"
+        inside = width * 0.28 < x < width * 0.72 and 10 < y < height - 8
+        return b"\xc0\x3a\x2f" if inside else b"\xd8\xd5\xcf"
+
+    rows = b"".join(b"\0" + b"".join(colour(x, y) for x in range(width)) for y in range(height))
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
