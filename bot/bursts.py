@@ -10,6 +10,7 @@ from channels.channel import Button
 from nlu.understanding import Understanding
 from storage.tables import Message
 
+VOICE = "voice"  # in a message's `extra`: it was spoken
 READ = 20_000  # characters: nobody writes more by hand, and a megabyte must not hold up the others
 
 
@@ -22,6 +23,7 @@ class Burst:
     pressed: str | None
     understanding: Understanding | None
     refused: tuple[str, ...] = ()  # lines that say of a file why it was not kept
+    voice: bool = False  # a voice note, and not a word
 
     @property
     def text(self) -> str:
@@ -56,7 +58,8 @@ def bursts_of(waiting: Waiting) -> list[Burst]:
     def together(messages: Sequence[Message], pressed: str | None = None) -> Burst:
         files = sum(waiting.files.get(message.id, 0) for message in messages)
         refused = tuple(line for message in messages for line in waiting.refused.get(message.id, ()))
-        return Burst(tuple(messages), files, pressed, None, refused)
+        spoken = any(message.extra.get(VOICE) for message in messages) and not any(one.text for one in messages)
+        return Burst(tuple(messages), files, pressed, None, refused, spoken)
 
     def close() -> None:
         if plain:

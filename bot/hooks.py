@@ -15,6 +15,7 @@ from channels.channel import (
     Arrival,
     Forged,
     Inbound,
+    Introduces,
     Malformed,
     Notices,
     Replies,
@@ -66,9 +67,10 @@ class Hooks:
         except Unsupported as fault:
             logger.info("hooks: %s: passed over: %s", account, fault)
         for arrival in arrivals:
-            kept = await self._intake.keep(account, arrival)
-            if isinstance(arrival, Inbound) and kept is not None and kept.message_id is not None:
-                self._afterwards_of(channel, arrival)
+            known = await _introduced(channel, arrival)
+            kept = await self._intake.keep(account, known)
+            if isinstance(known, Inbound) and kept is not None and kept.message_id is not None:
+                self._afterwards_of(channel, known)
         reply = channel.reply(request) if isinstance(channel, Replies) else None
         return reply or Reply()
 
@@ -100,3 +102,10 @@ class Hooks:
             return None
         path = self._parts.files.path(sha)
         return Handed(path, links.type_of(name)) if await asyncio.to_thread(path.is_file) else None
+
+
+async def _introduced(channel: Webhook, arrival: Arrival) -> Arrival:
+    """With the sender's name, where the channel must ask for it."""
+    if isinstance(arrival, Inbound) and isinstance(channel, Introduces):
+        return await channel.introduce(arrival)
+    return arrival

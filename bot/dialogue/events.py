@@ -34,6 +34,7 @@ class Said:
     # what came with it
     pressed: str | None = None  # payload of a Choice
     files: int = 0
+    voice: bool = False  # what came is a voice note, which nobody has turned into words
     code: str | None = None  # a case code that the caller found; None: the dialogue looks for one itself
     # what is true now
     channel: str = "web"  # kind of channel of this conversation

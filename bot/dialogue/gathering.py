@@ -109,7 +109,7 @@ def answered(reply: Reply, said: Said) -> None:
         ask_again(reply)
         return
     if said.files and not said.text.strip():
-        reply.say("file_added")
+        reply.say("voice_added" if said.voice else "file_added")
         absorbed = replace(absorbed, new=False)
     acknowledge(reply, absorbed)
     go_on(reply)

@@ -134,7 +134,7 @@ def cannot_tell(reply: Reply, said: Said) -> None:
 def file_only(reply: Reply, said: Said) -> None:
     """A file without a word, and no case to put it to."""
     hold(reply, said)
-    reply.say("file_received")
+    reply.say("voice_received" if said.voice else "file_received")
     ask_for_contact(reply)
 
 

@@ -164,7 +164,9 @@ def _filed(reply: Reply, event: Said) -> bool:
     elif (content >= 1 and event.act not in ("affirm", "deny")) or event.files or event.facts:
         people.keep_quietly(reply, event)
         again = reply.talk.added  # the long sentence once; then a nod is enough
-        reply.say("file_added" if event.files and not event.text else "noted" if again else "added")
+        wordless = event.files > 0 and not event.text
+        kept = "voice_added" if event.voice else "file_added"
+        reply.say(kept if wordless else "noted" if again else "added")
         reply.remember(added=True)
     else:
         manners.busy(reply)

@@ -49,6 +49,22 @@ def test_R036_what_nobody_filled_is_pending_for_the_agent() -> None:
     assert missing(FILED) == ("evidence", "when_where", "solution")
 
 
+# --- voice notes ---
+
+SPOKEN = ev.Said(files=1, voice=True, act="provide")
+
+
+def test_P24_a_voice_note_is_kept_and_politely_asked_for_in_writing() -> None:
+    assert said(talking(), SPOKEN) == ["voice_received"]
+    assert said(talking("order", case=GATHERING), SPOKEN)[0] == "voice_added"
+    assert said(talking(case=FILED), SPOKEN) == ["voice_added"]
+
+
+def test_a_picture_is_no_voice_note() -> None:
+    assert "file_received" in said(talking(), replace(SPOKEN, voice=False))
+    assert said(talking(case=FILED), replace(SPOKEN, voice=False)) == ["file_added"]
+
+
 # --- numbers and codes ---
 
 
