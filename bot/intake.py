@@ -9,14 +9,16 @@ from uuid import UUID
 from bot.cleaning import bounded, clean
 from bot.codes import readings
 from bot.delivery import Deliveries
+from bot.desk_line import DeskLine
 from bot.parts import Parts
 from bot.writing import say, write
-from channels.channel import Arrival, Blocked, DeliveryReport, Edited, Ignored, Inbound, Media
+from channels.channel import Arrival, Blocked, DeliveryReport, DeskAct, Edited, Ignored, Inbound, Media
 from storage.files import Refused, Stored, TooLarge, safe_name
 from storage.tables import ContactPoint, Conversation, Message
 from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
+LOOKED_AT = 2_000  # characters tell the language of a message; a megabyte would hold up the others
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Intake:
         self._parts = parts
         self._detect_language = detect_language
         self._deliveries = Deliveries(parts)
+        self._desk_line = DeskLine(parts)
 
     async def keep(self, account: str, arrival: Arrival) -> Kept | None:
         """Keep whatever a channel brought, with the listener's cursor in the same transaction.
@@ -51,6 +54,9 @@ class Intake:
         """
         kept: Kept | None = None
         arrival = bounded(clean(arrival))
+        if isinstance(arrival, DeskAct):  # in transactions of its own, as in the console; its place keeps no cursor
+            await self._desk_line.act(arrival)
+            return None
         raw, files = await self._store_files(arrival) if isinstance(arrival, Inbound) else (None, [])
         async with self._parts.database.transaction() as tx:
             match arrival:
@@ -118,7 +124,7 @@ class Intake:
             return Kept(conversation.id, None)
         self._attach(tx, message, files)
         if conversation.case_id is not None:
-            await tx.cases.link(conversation.case_id, [message.id])
+            tx.cases.link(conversation.case_id, [message.id])
         conversation.subject = conversation.subject or inbound.subject
         if contact.blocked_at is not None and not inbound.machine:
             contact.blocked_at = None  # whoever writes to us lets us in again
@@ -198,7 +204,9 @@ class Intake:
     ) -> None:
         """The Ack: one fixed line for the first message after a long silence."""
         person = await tx.people.get(contact.person_id)
-        language = self._parts.language(self._detect_language(inbound.text, person.language or inbound.language))
+        language = self._parts.language(
+            self._detect_language(inbound.text[:LOOKED_AT], person.language or inbound.language)
+        )
         late = self._parts.features(contact.account).late_ack
         await write(
             self._parts,

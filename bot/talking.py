@@ -47,14 +47,12 @@ class Talking:
 
         `about` is the case that is meant, where the conversation may talk of another one of the same person.
         """
-        person = await tx.people.get(conversation.person_id)
-        case_id = about or conversation.case_id
-        case = await tx.cases.get(case_id, lock=True) if case_id else None
+        scene = await tx.scene(conversation.id, about or conversation.case_id)
+        person, case, known = scene.person, scene.case, scene.contacts
         if case is not None and case.id == conversation.case_id and conversation.speaker == "bot":
             # whoever took the case holds its row until the commit: from then on the bot is silent here too,
             # however late this conversation came to belong to it
-            conversation.speaker = await tx.conversations.speaker_of(case.id)
-        known = await tx.people.contacts(person.id)
+            conversation.speaker = scene.speaker
         contact = next(one for one in known if one.id == conversation.contact_point_id)
         preferred = next((one for one in known if one.id == person.preferred_contact_id), None)
         contacts: dict[str, bool] = {}
@@ -114,9 +112,9 @@ class Talking:
                 await self.flag(reason, urgent=False)
             case fx.StartTimer(kind):
                 due = self.parts.now() + timedelta(hours=self.parts.policy.silence_hours)
-                await self.tx.timers.start(f"{kind}:{self.conversation.id}", self.conversation.id, kind, due)
+                self.tx.timers.start(f"{kind}:{self.conversation.id}", self.conversation.id, kind, due)
             case fx.StopTimer(kind):
-                await self.tx.timers.stop(f"{kind}:{self.conversation.id}")
+                self.tx.timers.stop(f"{kind}:{self.conversation.id}")
             case fx.UpdateCase() | fx.Reopen() | fx.ConfirmSolved():
                 if self.case is not None:
                     await Casework(self.parts, self.tx, self.actor).change(self.case, effect)
@@ -201,7 +199,7 @@ class Talking:
         author = self._speak_as(author)
         if not self.said:
             if self.case is not None:
-                await self.tx.cases.link(self.case.id, self.entries)
+                self.tx.cases.link(self.case.id, self.entries)
             return []
         language = self.parts.language(self.person.language)
         words = wording.answer(self.parts, self.said, self.case, language, self.link, self.state.profile.treatment)

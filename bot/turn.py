@@ -37,12 +37,13 @@ class Turns:
         self._patience = patience
 
     async def run(self, conversation_id: UUID) -> None:
-        """Answer what waits, look once more, and leave."""
+        """Answer what waits, and what came meanwhile; what comes later brings a wake-up of its own."""
         for _ in range(ROUNDS):
             if not await self._once(conversation_id):
                 return
 
     async def _once(self, conversation_id: UUID) -> bool:
+        """True: something waits still."""
         waiting = await self._read(conversation_id)
         if waiting is None:
             return False
@@ -62,10 +63,11 @@ class Turns:
             if conversation is None:
                 return False
             understood = {message.id: understood_of(burst, message) for burst in bursts for message in burst.messages}
-            if await tx.messages.handled(understood) != len(understood):
+            ticked, more = await tx.messages.handled(conversation_id, understood)
+            if ticked != len(understood):
                 raise Overtaken("another turn answered these messages")
             await self._answer(tx, conversation, bursts)
-        return True
+        return more
 
     async def _give_up(self, conversation_id: UUID, waiting: Waiting, error: Exception) -> bool:
         """An Answer that fails again and again must leave nobody in limbo (P20): people are told, and the customer.
@@ -79,7 +81,7 @@ class Turns:
             conversation = await tx.conversations.locked(conversation_id)
             if conversation is None:
                 return False
-            await tx.messages.handled({message.id: {} for message in waiting.messages})
+            await tx.messages.handled(conversation_id, {message.id: {} for message in waiting.messages})
             if conversation.flagged_at is None:
                 conversation.flagged_at, conversation.flag_reason = self._parts.now(), "bot_failed"
             await tx.ring("desk")
@@ -111,31 +113,27 @@ class Turns:
 
     async def _read(self, conversation_id: UUID) -> Waiting | None:
         async with self._parts.database.transaction() as tx:
-            conversation = await tx.conversations.get(conversation_id)
-            if conversation is None:
-                return None
-            if conversation.answer_after is not None and conversation.answer_after > self._parts.now():
-                return None  # still in the burst window: the ticker wakes us when it ends
-            messages = await tx.messages.waiting(conversation_id)
-            if not messages:
-                return None
-            files: dict[UUID, int] = {}
-            refused: dict[UUID, list[str]] = {}
-            for attachment in await tx.messages.attachments([one.id for one in messages]):
-                if attachment.message_id is None or attachment.inline:
-                    continue
-                if attachment.state == "refused":
-                    too_large = (attachment.reason or "").startswith("larger")  # what storage.files says of it
-                    line = "file_too_large" if too_large else "file_refused"
-                    refused.setdefault(attachment.message_id, []).append(line)
-                else:
-                    files[attachment.message_id] = files.get(attachment.message_id, 0) + 1
-            recent = await tx.outbox.after(conversation_id, max(0, messages[0].number - 30))
-            person = await tx.people.get(conversation.person_id)
+            found = await tx.unanswered(conversation_id)
+        if found is None or not found.messages:
+            return None
+        conversation = found.conversation
+        if conversation.answer_after is not None and conversation.answer_after > self._parts.now():
+            return None  # still in the burst window: the ticker wakes us when it ends
+        files: dict[UUID, int] = {}
+        refused: dict[UUID, list[str]] = {}
+        for attachment in found.files:
+            if attachment.message_id is None or attachment.inline:
+                continue
+            if attachment.state == "refused":
+                too_large = (attachment.reason or "").startswith("larger")  # what storage.files says of it
+                line = "file_too_large" if too_large else "file_refused"
+                refused.setdefault(attachment.message_id, []).append(line)
+            else:
+                files[attachment.message_id] = files.get(attachment.message_id, 0) + 1
         pending = conversation.state.get("pending") or []
-        before = [row for row in recent if row.number < messages[0].number and row.account == conversation.account]
         asked = pending[0] if pending else None
-        return Waiting(conversation.account, person.language, asked, messages, files, refused, offered(before))
+        buttons = offered(found.choices)
+        return Waiting(conversation.account, found.person.language, asked, found.messages, files, refused, buttons)
 
     async def _understand(self, burst: Burst, waiting: Waiting) -> Burst:
         if burst.messages[0].kind == "internal":

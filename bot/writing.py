@@ -62,9 +62,8 @@ async def write(
         if number == 0 and first_id is not None:
             row.id = first_id
         rows.append(row)
-    await tx.flush()
     if case is not None:
-        await tx.cases.link(case.id, [*entries, *(row.id for row in rows)])
+        tx.cases.link(case.id, [*entries, *(row.id for row in rows)])
     if not_before is None or not_before <= parts.now():
         await tx.wake("send", conversation.id, lane=parts.lane(conversation.account))
     await tx.ring(f"conversation:{conversation.id}")

@@ -3,22 +3,20 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, inspect
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import make_transient_to_detached
 from sqlmodel import col, select
 
+from storage.direct import LOCKED, blank, inserting
 from storage.scope import Scope
-from storage.tables import Case, CaseEvent, CaseMessage, Label
+from storage.tables import Case, CaseEvent, Label
 
 GENESIS = "0" * 64
 
 
-_TABLE = cast(Table, inspect(Case).local_table)
-_FREE = insert(_TABLE).on_conflict_do_nothing(index_elements=["code"]).returning(_TABLE.c.id)
+_FREE = "ON CONFLICT (code) DO NOTHING RETURNING id"
+_LINK = "INSERT INTO case_messages (case_id, entry_id) SELECT %s, unnest(%s::uuid[]) ON CONFLICT DO NOTHING"
 
 
 class BrokenChain(Exception):
@@ -33,10 +31,8 @@ class Cases:
 
     async def get(self, case_id: UUID, *, lock: bool = False) -> Case | None:
         """One case."""
-        query = select(Case).where(Case.id == case_id)
-        if lock:
-            query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-        return (await self._scope.session.exec(query)).first()
+        rest = LOCKED if lock else "WHERE id = %s"
+        return next(iter(await self._scope.direct.find(Case, rest, case_id)), None)
 
     async def by_code(self, *codes: str) -> Case | None:
         """The case with one of these codes, in their canonical form (a bare code may have either prefix)."""
@@ -50,26 +46,25 @@ class Cases:
     async def open(self, *, actor: str, told: dict[str, Any], **values: Any) -> Case | None:
         """Open a case with its first event, which holds `told`. None: the code is taken; choose another."""
         now = self._scope.now()
-        case = Case(id=self._scope.ids(), opened_at=now, updated_at=now, **values)
+        case = blank(Case, id=self._scope.ids(), opened_at=now, updated_at=now, **values)
         event = self._next_event(case, actor, "opened", told)
-        row = case.model_dump(exclude={"search"})
-        connection = await self._scope.session.connection()
-        if (await connection.execute(_FREE, row)).first() is None:
+        [made] = await self._scope.direct.run(inserting(case, _FREE))
+        if not made:
             return None
-        make_transient_to_detached(case)  # it is in the database as it stands here: no need to read it back
-        self._scope.session.add_all([case, event])
-        return case
+        self._scope.direct.add(event)
+        return self._scope.direct.adopt(case)
 
     async def add_event(self, case: Case, *, actor: str, kind: str, data: dict[str, Any] | None = None) -> CaseEvent:
         """Append to the history of a (locked) case."""
         case.updated_at = self._scope.now()
         event = self._next_event(case, actor, kind, data or {})
-        self._scope.session.add(event)
+        self._scope.direct.add(event)
         return event
 
     def _next_event(self, case: Case, actor: str, kind: str, data: dict[str, Any]) -> CaseEvent:
         case.last_event += 1
-        event = CaseEvent(
+        event = blank(
+            CaseEvent,
             id=self._scope.ids(),
             case_id=case.id,
             number=case.last_event,
@@ -97,11 +92,10 @@ class Cases:
             previous = event.hash
         return count
 
-    async def link(self, case_id: UUID, entries: Sequence[UUID]) -> None:
+    def link(self, case_id: UUID, entries: Sequence[UUID]) -> None:
         """Say that messages or outgoing rows belong to a case."""
         if entries:
-            rows = [{"case_id": case_id, "entry_id": entry} for entry in entries]
-            await self._scope.session.exec(insert(CaseMessage).values(rows).on_conflict_do_nothing())
+            self._scope.direct.later((_LINK, (case_id, list(entries))))
 
     def label(self, **values: Any) -> None:
         """Keep an agent's correction as an example to learn from."""

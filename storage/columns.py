@@ -30,14 +30,23 @@ def maybe_text() -> Any:
     return Field(default=None, sa_type=Text, nullable=True)
 
 
+def _object() -> dict[str, Any]:
+    # pydantic asks a factory for its signature each time: of `dict` and `list` themselves it is dear
+    return {}
+
+
+def _list() -> list[Any]:
+    return []
+
+
 def json_object() -> Any:
     """A JSON object; empty by default."""
-    return Field(default_factory=dict, sa_type=JSONB, nullable=False)
+    return Field(default_factory=_object, sa_type=JSONB, nullable=False)
 
 
 def json_list() -> Any:
     """A JSON list; empty by default."""
-    return Field(default_factory=list, sa_type=JSONB, nullable=False)
+    return Field(default_factory=_list, sa_type=JSONB, nullable=False)
 
 
 Json = dict[str, Any]

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import cast
 from uuid import UUID
 
-from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import and_, case, col, func, or_, select, text, update
+from sqlmodel import and_, case, col, func, or_, select, update
 
+from storage.direct import LOCKED, blank, inserting, reading
 from storage.scope import Scope
 from storage.tables import ContactPoint, Conversation
 
+_OPEN = "WHERE contact_point_id = %s AND thread_key = %s AND closed_at IS NULL FOR NO KEY UPDATE"
+_ONE_OPEN = "ON CONFLICT (contact_point_id, thread_key) WHERE closed_at IS NULL DO NOTHING RETURNING id"
 LONGEST_PAUSE = timedelta(hours=4)  # between two alerts of one matter
 
 
@@ -22,55 +23,35 @@ class Conversations:
 
     async def get(self, conversation_id: UUID) -> Conversation | None:
         """The conversation as it stands, without a lock."""
-        return await self._scope.session.get(Conversation, conversation_id)
+        direct = self._scope.direct
+        return direct.held(Conversation, conversation_id) or next(
+            iter(await direct.find(Conversation, "WHERE id = %s", conversation_id)), None
+        )
 
     async def locked(self, conversation_id: UUID) -> Conversation | None:
         """The conversation, and nobody else writes in it until this transaction ends."""
-        query = (
-            select(Conversation)
-            .where(Conversation.id == conversation_id)
-            .with_for_update(key_share=True)
-            .execution_options(populate_existing=True)
-        )
-        return (await self._scope.session.exec(query)).first()
+        return next(iter(await self._scope.direct.find(Conversation, LOCKED, conversation_id)), None)
 
     async def of(self, contact: ContactPoint, thread_key: str = "") -> Conversation:
         """The open conversation of this address (and thread), locked; made if there is none."""
-        open_one = (
-            select(Conversation)
-            .where(
-                Conversation.contact_point_id == contact.id,
-                Conversation.thread_key == thread_key,
-                col(Conversation.closed_at).is_(None),
-            )
-            .with_for_update(key_share=True)
-            .execution_options(populate_existing=True)
-        )
-        found = (await self._scope.session.exec(open_one)).first()
-        if found is not None:
-            return found
+        direct = self._scope.direct
+        if found := await direct.find(Conversation, _OPEN, contact.id, thread_key):
+            return found[0]
         now = self._scope.now()
-        fresh = insert(Conversation).values(
+        fresh = blank(
+            Conversation,
             id=self._scope.ids(),
             person_id=contact.person_id,
             contact_point_id=contact.id,
             account=contact.account,
             thread_key=thread_key,
-            speaker="bot",
-            state={},
-            last_number=0,
-            urgent=False,
             last_at=now,
             created_at=now,
         )
-        made = (
-            await self._scope.session.exec(
-                fresh.on_conflict_do_nothing(
-                    index_elements=["contact_point_id", "thread_key"], index_where=text("closed_at IS NULL")
-                ).returning(Conversation)
-            )
-        ).first()
-        return cast(Conversation, made[0]) if made else (await self._scope.session.exec(open_one)).one()
+        made, found_now = await direct.run(
+            inserting(fresh, _ONE_OPEN), reading(Conversation, _OPEN, contact.id, thread_key)
+        )
+        return direct.adopt(fresh) if made else direct.load(Conversation, found_now)[0]
 
     async def of_case(self, case_id: UUID, *, lock: bool = False) -> list[Conversation]:
         """All conversations in which this case is talked of, oldest first."""
@@ -119,11 +100,6 @@ class Conversations:
             return
         kept = await self.of(contact, f"case:{code}")
         kept.case_id, kept.speaker = case_id, left.speaker
-
-    async def speaker_of(self, case_id: UUID) -> str:
-        """Who speaks in a case's conversations: `bot`, unless an agent has taken it."""
-        query = select(Conversation.speaker).where(Conversation.case_id == case_id, Conversation.speaker != "bot")
-        return (await self._scope.session.exec(query.limit(1))).first() or "bot"
 
     async def latest_of_contact(self, contact_id: UUID) -> Conversation | None:
         """The open conversation that an address is in: its one line where it has no threads, else the newest thread."""

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlmodel.ext.asyncio.session import AsyncSession
 
+from storage.direct import Session
 from storage.ids import Ids
 from storage.migrate import sqlalchemy_url
 from storage.scope import Scope
@@ -32,8 +32,8 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits when the block ends, rolls back when it raises."""
-        async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-            transaction = Transaction(Scope(session, self._now, self._ids))
+        async with Session(self._engine) as session, session.begin():
+            transaction = Transaction(Scope(session, session.direct, self._now, self._ids))
             yield transaction
             await transaction.complete()
 

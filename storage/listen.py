@@ -10,22 +10,20 @@ from contextlib import asynccontextmanager
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.connect import connect, spoken
+from storage.direct import Statement
 
 EVERYTHING = "*"
 """The topic of whoever wants to be woken by every ring."""
 
 _CHANNEL = "acuse"
+_RING = "SELECT pg_notify(%s, topic) FROM unnest(%s::text[]) AS topic"
 
 
-async def ring(session: AsyncSession, *topics: str) -> None:
-    """Wake the topics' subscribers in every process when the transaction commits. At most 7,999 bytes each."""
-    connection = await session.connection()
-    query = text("SELECT pg_notify(:channel, topic) FROM unnest(CAST(:topics AS text[])) AS topic")
-    await connection.execute(query, {"channel": _CHANNEL, "topics": list(topics)})
+def ring(*topics: str) -> Statement:
+    """What wakes the topics' subscribers in every process when its transaction commits. At most 7,999 bytes each."""
+    return _RING, (_CHANNEL, list(topics))
 
 
 class Subscription:

@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, inspect
-from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, func, or_, select, update
+from psycopg.types.json import Jsonb
+from sqlmodel import col, func, or_, select
 
+from storage.direct import blank, inserting
 from storage.folding import fold
 from storage.scope import Scope
 from storage.tables import Attachment, Conversation, Message
 
-# one statement for all, its values beside it: it is put together and compiled once
-_TABLE = cast(Table, inspect(Message).local_table)
-_ONCE = insert(_TABLE).on_conflict_do_nothing(constraint="messages_once").returning(_TABLE.c.id)
+_ONCE = "ON CONFLICT ON CONSTRAINT messages_once DO NOTHING RETURNING id"
+_HANDLED = (
+    "UPDATE messages SET handled_at = %s, understanding = theirs.understanding"
+    " FROM unnest(%s::uuid[], %s::jsonb[]) AS theirs (id, understanding)"
+    " WHERE messages.id = theirs.id AND handled_at IS NULL RETURNING 1"
+)
+WAITING = "WHERE conversation_id = %s AND handled_at IS NULL ORDER BY number LIMIT %s"
+_MORE = "SELECT EXISTS (SELECT 1 FROM messages WHERE conversation_id = %s AND handled_at IS NULL)"
 
 
 class Messages:
@@ -36,24 +41,19 @@ class Messages:
             "number": conversation.last_number + 1,
             "account": conversation.account,
             "provider_key": provider_key,
-            "kind": "person",
             "text": "",
-            "event": {},
-            "extra": {},
-            "authentic": True,
-            "understanding": {},
-            "revisions": [],
             "received_at": now,
             "sent_at": now,
         } | values
         row["text"] = row["text"].replace("\x00", "")  # PostgreSQL's text cannot hold it
         row["folded"] = fold(row["text"])[:50_000]  # a tsvector is limited; the text itself is kept whole
-        connection = await self._scope.session.connection()
-        if (await connection.execute(_ONCE, row)).first() is None:
+        message = blank(Message, **row)
+        [made] = await self._scope.direct.run(inserting(message, _ONCE))
+        if not made:
             return None
         conversation.last_number += 1
         conversation.last_at = now
-        return Message(**row)
+        return message
 
     async def get(self, message_id: UUID) -> Message | None:
         """One message."""
@@ -66,26 +66,16 @@ class Messages:
 
     async def waiting(self, conversation_id: UUID, limit: int = 50) -> list[Message]:
         """What has no Answer yet, in order."""
-        query = (
-            select(Message)
-            .where(Message.conversation_id == conversation_id, col(Message.handled_at).is_(None))
-            .order_by(col(Message.number))
-            .limit(limit)
-        )
-        return list((await self._scope.session.exec(query)).all())
+        return await self._scope.direct.find(Message, WAITING, conversation_id, limit)
 
-    async def handled(self, understood: dict[UUID, dict[str, Any]]) -> int:
-        """Tick off messages with what was understood of them; returns how many still waited."""
-        count = 0
-        for message_id, understanding in understood.items():
-            query = (
-                update(Message)
-                .where(col(Message.id) == message_id, col(Message.handled_at).is_(None))
-                .values(handled_at=self._scope.now(), understanding=understanding)
-                .execution_options(synchronize_session=False)
-            )
-            count += (await self._scope.session.exec(query)).rowcount
-        return count
+    async def handled(self, conversation_id: UUID, understood: dict[UUID, dict[str, Any]]) -> tuple[int, bool]:
+        """Tick off messages of a (locked) conversation with what was understood of them.
+
+        Returns how many of them still waited, and whether others wait.
+        """
+        values = self._scope.now(), list(understood), [Jsonb(one) for one in understood.values()]
+        ticked, [[more]] = await self._scope.direct.run((_HANDLED, values), (_MORE, (conversation_id,)))
+        return len(ticked), more
 
     async def forgotten(self, older_than: timedelta, limit: int = 200) -> Sequence[UUID]:
         """Conversations with messages that have waited too long: their wake-up may have been lost."""
@@ -136,9 +126,7 @@ class Messages:
 
     def attach(self, **values: Any) -> Attachment:
         """Keep the row of a file."""
-        row = Attachment(id=self._scope.ids(), created_at=self._scope.now(), **values)
-        self._scope.session.add(row)
-        return row
+        return self._scope.direct.new(Attachment, id=self._scope.ids(), created_at=self._scope.now(), **values)
 
     async def attachments(self, message_ids: Sequence[UUID]) -> list[Attachment]:
         """The files that came with these messages."""

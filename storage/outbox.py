@@ -7,11 +7,18 @@ from uuid import UUID
 
 from sqlmodel import col, or_, select, update
 
+from storage.direct import LOCKED, reading
 from storage.scope import Scope
 from storage.tables import Attachment, Conversation, Delivery, Outgoing
 
 RANK = {"queued": 0, "sending": 1, "uncertain": 2, "sent": 3, "delivered": 4, "read": 5}
 """A delivery never goes back (A0-4); `failed` and `withdrawn` are decided beside this order."""
+
+_WAITING = "WHERE conversation_id = %s AND state IN ('queued', 'sending') ORDER BY number LIMIT %s"
+_MORE = (
+    "SELECT EXISTS (SELECT 1 FROM outgoing WHERE state IN ('queued', 'sending') AND id <> %s"
+    " AND conversation_id = (SELECT conversation_id FROM outgoing WHERE id = %s))"
+)
 
 
 class Outbox:
@@ -25,7 +32,8 @@ class Outbox:
         now = self._scope.now()
         conversation.last_number += 1
         conversation.last_at = now
-        row = Outgoing(
+        return self._scope.direct.new(
+            Outgoing,
             id=self._scope.ids(),
             conversation_id=conversation.id,
             number=conversation.last_number,
@@ -37,25 +45,29 @@ class Outbox:
             created_at=now,
             **values,
         )
-        self._scope.session.add(row)
-        return row
 
     async def get(self, outgoing_id: UUID, *, lock: bool = False) -> Outgoing | None:
         """One row."""
-        query = select(Outgoing).where(Outgoing.id == outgoing_id)
-        if lock:
-            query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-        return (await self._scope.session.exec(query)).first()
+        rest = LOCKED if lock else "WHERE id = %s"
+        return next(iter(await self._scope.direct.find(Outgoing, rest, outgoing_id)), None)
+
+    async def to_settle(self, outgoing_id: UUID) -> tuple[Outgoing | None, bool]:
+        """A row, locked, whose provider has answered; and whether others of its conversation wait as well."""
+        direct = self._scope.direct
+        found, [[more]] = await direct.run(reading(Outgoing, LOCKED, outgoing_id), (_MORE, (outgoing_id, outgoing_id)))
+        return next(iter(direct.load(Outgoing, found)), None), more
 
     async def waiting(self, conversation_id: UUID, limit: int = 20) -> list[Outgoing]:
         """Rows of a (locked) conversation that have not left, in their order."""
-        query = (
-            select(Outgoing)
-            .where(Outgoing.conversation_id == conversation_id, col(Outgoing.state).in_(("queued", "sending")))
-            .order_by(col(Outgoing.number))
-            .limit(limit)
+        return await self._scope.direct.find(Outgoing, _WAITING, conversation_id, limit)
+
+    async def line(self, conversation_id: UUID, limit: int) -> tuple[Conversation | None, list[Outgoing]]:
+        """A conversation, locked, and its `waiting` rows."""
+        direct = self._scope.direct
+        locked, waiting = await direct.run(
+            reading(Conversation, LOCKED, conversation_id), reading(Outgoing, _WAITING, conversation_id, limit)
         )
-        return list((await self._scope.session.exec(query)).all())
+        return next(iter(direct.load(Conversation, locked)), None), direct.load(Outgoing, waiting)
 
     async def withdraw(self, conversation_ids: Sequence[UUID]) -> int:
         """Waiting rows of the bot will not leave: a person speaks now."""
@@ -88,7 +100,8 @@ class Outbox:
 
     def learn(self, row: Outgoing, state: str, at: datetime, *, reason: str | None = None) -> bool:
         """Note what became known of a row. False: it changes nothing (a repetition, or older than what we know)."""
-        delivery = Delivery(
+        self._scope.direct.new(
+            Delivery,
             id=self._scope.ids(),
             outgoing_id=row.id,
             state=state,
@@ -97,7 +110,6 @@ class Outbox:
             provider_id=row.provider_id,
             reason=reason,
         )
-        self._scope.session.add(delivery)
         if not may_become(row.state, state):
             return False
         row.state = state
@@ -192,8 +204,8 @@ class Outbox:
 
     async def files(self, outgoing_ids: Sequence[UUID]) -> list[Attachment]:
         """The files that leave with these rows."""
-        query = select(Attachment).where(col(Attachment.outgoing_id).in_(outgoing_ids)).order_by(col(Attachment.id))
-        return list((await self._scope.session.exec(query)).all())
+        rest = "WHERE outgoing_id = ANY(%s) ORDER BY id"
+        return await self._scope.direct.find(Attachment, rest, list(outgoing_ids))
 
     async def failed(self, limit: int = 100) -> list[Outgoing]:
         """What did not arrive and that nothing has replaced, newest first."""

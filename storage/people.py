@@ -5,12 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func
 from sqlmodel import col, select, update
 
+from storage.direct import reading
 from storage.folding import fold
 from storage.scope import Scope
 from storage.tables import Case, ContactPoint, Conversation, Person, Verification
+
+_AT = "WHERE account = %s AND address = %s"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))"
 
 
 class People:
@@ -21,21 +24,23 @@ class People:
 
     async def get(self, person_id: UUID) -> Person:
         """The person; it must exist."""
-        return await self._scope.session.get_one(Person, person_id)
+        direct = self._scope.direct
+        return direct.held(Person, person_id) or (await direct.find(Person, "WHERE id = %s", person_id))[0]
 
     async def contacts(self, person_id: UUID) -> list[ContactPoint]:
         """All addresses of a person, oldest first."""
-        query = select(ContactPoint).where(ContactPoint.person_id == person_id).order_by(col(ContactPoint.created_at))
-        return list((await self._scope.session.exec(query)).all())
+        return await self._scope.direct.find(ContactPoint, "WHERE person_id = %s ORDER BY created_at", person_id)
 
     async def contact(self, account: str, address: str) -> ContactPoint | None:
         """The contact point with this address on this account."""
-        query = select(ContactPoint).where(ContactPoint.account == account, ContactPoint.address == address)
-        return (await self._scope.session.exec(query)).first()
+        return next(iter(await self._scope.direct.find(ContactPoint, _AT, account, address)), None)
 
     async def contact_by_id(self, contact_id: UUID) -> ContactPoint:
         """The contact point; it must exist."""
-        return await self._scope.session.get_one(ContactPoint, contact_id)
+        direct = self._scope.direct
+        return (
+            direct.held(ContactPoint, contact_id) or (await direct.find(ContactPoint, "WHERE id = %s", contact_id))[0]
+        )
 
     async def ensure(
         self, account: str, address: str, *, name: str | None, language: str | None, verified_by: str | None
@@ -44,19 +49,19 @@ class People:
 
         Ten first messages in parallel make one person (P4): the address itself is locked while it is made.
         """
-        session = self._scope.session
-        found = await self.contact(account, address)
-        if found is None:
-            await session.exec(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{account}\n{address}", 7))))
-            found = await self.contact(account, address)
-        if found is None:
-            now = self._scope.now()
-            person = Person(id=self._scope.ids(), name=name, folded=fold(name or ""), language=language, created_at=now)
-            session.add(person)
-            await session.flush()
-            found = self._new_contact(person.id, account, address, verified_by, now)
-            await session.flush()
-        return found
+        direct = self._scope.direct
+        if found := await self.contact(account, address):
+            return found
+        _, made_meanwhile = await direct.run(
+            (_LOCK, (f"{account}\n{address}",)), reading(ContactPoint, _AT, account, address)
+        )
+        if made_meanwhile:
+            return direct.load(ContactPoint, made_meanwhile)[0]
+        now = self._scope.now()
+        person = direct.new(
+            Person, id=self._scope.ids(), name=name, folded=fold(name or ""), language=language, created_at=now
+        )
+        return self._new_contact(person.id, account, address, verified_by, now)
 
     async def add_contact(
         self, person_id: UUID, account: str, address: str, *, verified_by: str | None
@@ -65,7 +70,6 @@ class People:
         found = await self.contact(account, address)
         if found is None:
             found = self._new_contact(person_id, account, address, verified_by, self._scope.now())
-            await self._scope.session.flush()
         elif verified_by and found.person_id == person_id and found.verified_at is None:
             found.verified_at, found.verified_by = self._scope.now(), verified_by
         return found
@@ -73,7 +77,8 @@ class People:
     def _new_contact(
         self, person_id: UUID, account: str, address: str, verified_by: str | None, now: datetime
     ) -> ContactPoint:
-        contact = ContactPoint(
+        return self._scope.direct.new(
+            ContactPoint,
             id=self._scope.ids(),
             person_id=person_id,
             account=account,
@@ -82,8 +87,6 @@ class People:
             verified_by=verified_by,
             created_at=now,
         )
-        self._scope.session.add(contact)
-        return contact
 
     async def join(self, keep: UUID, other: UUID) -> dict[str, list[str]]:
         """Make two people one, after proof. Returns what was moved, so that it can be undone exactly (P8)."""

@@ -1,4 +1,4 @@
-"""What every part of a transaction shares: its session, the clock and the source of ids."""
+"""What every part of a transaction shares: its session, the short way to the driver, the clock and the ids."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from storage.direct import Direct
 from storage.ids import Ids
 
 
@@ -14,5 +15,6 @@ class Scope:
     """One open transaction."""
 
     session: AsyncSession
+    direct: Direct
     now: Callable[[], datetime]
     ids: Ids

@@ -5,11 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, delete, func, select, text, update
+from sqlmodel import col, delete, func, select, text
 
+from storage.direct import blank, inserting
 from storage.scope import Scope
 from storage.tables import Attempt, LeaseHolder, SavedCursor, Timer
 
+_MOVE = "ON CONFLICT (key) DO UPDATE SET due_at = excluded.due_at, data = excluded.data, done_at = NULL"
+_STOP = "UPDATE timers SET done_at = %s WHERE key = %s AND done_at IS NULL"
 _NEXT_DUE = text(
     "SELECT least((SELECT min(due_at) FROM timers WHERE done_at IS NULL),"
     " (SELECT min(answer_after) FROM conversations WHERE answer_after IS NOT NULL),"
@@ -24,21 +27,20 @@ class Timers:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    async def start(
+    def start(
         self, key: str, conversation_id: UUID, kind: str, due_at: datetime, data: dict[str, Any] | None = None
     ) -> None:
         """Start a timer, or move the one that runs under this key."""
-        row = {
-            "id": self._scope.ids(),
-            "key": key,
-            "conversation_id": conversation_id,
-            "kind": kind,
-            "due_at": due_at,
-            "data": data or {},
-        }
-        query = insert(Timer).values(**row)
-        moved = {"due_at": query.excluded.due_at, "data": query.excluded.data, "done_at": None}
-        await self._scope.session.exec(query.on_conflict_do_update(index_elements=["key"], set_=moved))
+        timer = blank(
+            Timer,
+            id=self._scope.ids(),
+            key=key,
+            conversation_id=conversation_id,
+            kind=kind,
+            due_at=due_at,
+            data=data or {},
+        )
+        self._scope.direct.later(inserting(timer, _MOVE))
 
     async def next_due_at(self, window: timedelta) -> datetime | None:
         """When the next timer, end of a burst or row that is held back is due (or was): three looks at indexes.
@@ -49,12 +51,9 @@ class Timers:
         found = await connection.execute(_NEXT_DUE, {"since": self._scope.now() - window})
         return found.scalar()
 
-    async def stop(self, key: str) -> None:
+    def stop(self, key: str) -> None:
         """It need not happen any more."""
-        query = update(Timer).where(col(Timer.key) == key, col(Timer.done_at).is_(None))
-        await self._scope.session.exec(
-            query.values(done_at=self._scope.now()).execution_options(synchronize_session=False)
-        )
+        self._scope.direct.later((_STOP, (self._scope.now(), key)))
 
     async def next_due(self) -> tuple[UUID, UUID] | None:
         """A timer that is due and its conversation, which the caller locks before it takes the timer."""

@@ -9,15 +9,18 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from storage.agents import Agents, Desks, Sessions, Verifications
 from storage.cases import Cases
 from storage.conversations import Conversations
+from storage.desk_threads import DeskThreads
+from storage.direct import Statement
 from storage.inbox import Inbox
 from storage.listen import ring
 from storage.messages import Messages
 from storage.outbox import Outbox
 from storage.people import People
 from storage.reports import Reports
+from storage.scene import Scene, Unanswered, scene, unanswered
 from storage.scope import Scope
 from storage.timers import Cursors, Limits, Timers
-from storage.wake import wake
+from storage.wake import wake_statement
 
 
 class Transaction:
@@ -25,6 +28,7 @@ class Transaction:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+        self._wakes: dict[tuple[str, UUID], Statement] = {}
         self._topics: dict[str, None] = {}  # in the order of ringing, each once
 
     @property
@@ -88,6 +92,11 @@ class Transaction:
         return Desks(self._scope)
 
     @cached_property
+    def desk_threads(self) -> DeskThreads:
+        """Where agents see conversations outside the console."""
+        return DeskThreads(self._scope)
+
+    @cached_property
     def verifications(self) -> Verifications:
         """Proofs under way."""
         return Verifications(self._scope)
@@ -102,9 +111,17 @@ class Transaction:
         """Managers' figures."""
         return Reports(self._scope)
 
+    async def unanswered(self, conversation_id: UUID) -> Unanswered | None:
+        """What waits in a conversation, oldest first, with what it is understood by."""
+        return await unanswered(self._scope.direct, conversation_id)
+
+    async def scene(self, conversation_id: UUID, case_id: UUID | None) -> Scene:
+        """The person, their addresses and the (locked) case of a conversation that the caller has locked."""
+        return await scene(self._scope.direct, conversation_id, case_id)
+
     async def wake(self, kind: Literal["turn", "send"], key: UUID, *, lane: str = "") -> None:
         """Say "run this conversation now" when this transaction commits; sends have one lane per account."""
-        await wake(self._scope.session, kind, key, lane=lane)
+        self._wakes[kind, key] = wake_statement(kind, key, lane)
 
     async def ring(self, topic: str) -> None:
         """Tell open pages that something changed, when this transaction commits."""
@@ -112,10 +129,14 @@ class Transaction:
 
     async def complete(self) -> None:
         """What is done once, at the end: `Database.transaction` calls it before it commits."""
+        # in one order for everybody, so that two transactions never wait for each other
+        last = [self._wakes[one] for one in sorted(self._wakes)]
         if self._topics:
-            await ring(self._scope.session, *self._topics)
-            self._topics.clear()
+            last.append(ring(*self._topics))
+        await self._scope.direct.run(*last)
+        self._wakes.clear()
+        self._topics.clear()
 
     async def flush(self) -> None:
         """Write what is pending, so that the queries that follow see it."""
-        await self._scope.session.flush()
+        await self._scope.direct.run()

@@ -96,7 +96,7 @@ async def test_a_timer_that_is_due_while_they_write_waits_for_them(world: World,
         await tx.conversations.locked(talk)
         ticking = asyncio.create_task(world.ticker.tick())
         await asyncio.wait([ticking], timeout=0.5)  # it stands where it must wait
-        await tx.timers.stop(f"silence:{talk}")
+        tx.timers.stop(f"silence:{talk}")
     await ticking
     assert [one.kind for one in await messages(world)] == ["person"]
 

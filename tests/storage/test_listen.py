@@ -9,8 +9,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from storage.direct import Direct
 from storage.listen import EVERYTHING, Bell, Subscription, ring
 from storage.migrate import sqlalchemy_url
 
@@ -36,7 +38,7 @@ async def bell(database_url: str) -> AsyncIterator[Bell]:
 
 async def ring_now(engine: AsyncEngine, topic: str) -> None:
     async with AsyncSession(engine) as session, session.begin():
-        await ring(session, topic)
+        await Direct(session).run(ring(topic))
 
 
 async def test_a_ring_wakes_its_topic_and_no_other(engine: AsyncEngine, bell: Bell) -> None:
@@ -52,11 +54,11 @@ async def test_a_ring_wakes_its_topic_and_no_other(engine: AsyncEngine, bell: Be
 async def test_a_ring_is_heard_after_the_commit_and_never_after_a_roll_back(engine: AsyncEngine, bell: Bell) -> None:
     async with bell.subscribe("desk") as desk:
         async with AsyncSession(engine) as session, session.begin():
-            await ring(session, "desk")
+            await Direct(session).run(ring("desk"))
             assert not await desk.wait(0.1)
         assert await desk.wait(5)
         async with AsyncSession(engine) as session:
-            await ring(session, "desk")
+            await Direct(session).run(ring("desk"))
             await session.rollback()
         assert not await desk.wait(0.1)
 
