@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -31,12 +32,14 @@ class Sending:
         self._deliveries = Deliveries(parts)
 
     async def run(self, conversation_id: UUID) -> None:
-        """Send what is due, in its order, and leave; a row that must wait holds back those behind it to its address."""
+        """Send what is due, in its order, and leave; a row that must wait holds back those behind it to its address.
+
+        What is written after the last row was settled brings a wake-up of its own.
+        """
         for _ in range(ROUNDS):
             outbound = await self._take(conversation_id)
-            if outbound is None:
+            if outbound is None or not await self._hand_over(outbound):
                 return
-            await self._hand_over(outbound)
         async with self._parts.database.transaction() as tx:  # more than one run's worth
             conversation = await tx.conversations.get(conversation_id)
             if conversation is not None and await tx.outbox.waiting(conversation_id, limit=1):
@@ -45,19 +48,19 @@ class Sending:
     async def _take(self, conversation_id: UUID) -> Outbound | None:
         """Mark the next row as `sending` under the conversation's lock, the same that a take-over holds."""
         async with self._parts.database.transaction() as tx:
-            conversation = await tx.conversations.locked(conversation_id)
+            conversation, waiting = await tx.outbox.line(conversation_id, limit=SEEN)
             if conversation is None:
                 return None
-            row = await self._next(tx, conversation)
+            row = self._next(tx, conversation, waiting)
             if row is None:
                 return None
             row.state, row.sending_at, row.attempts = "sending", self._parts.now(), row.attempts + 1
             return await self._outbound(tx, conversation, row)
 
-    async def _next(self, tx: Transaction, conversation: Conversation) -> Outgoing | None:
+    def _next(self, tx: Transaction, conversation: Conversation, waiting: Sequence[Outgoing]) -> Outgoing | None:
         now = self._parts.now()
         held = set()  # addresses: a mail server that is away holds back no chat
-        for row in await tx.outbox.waiting(conversation.id, limit=SEEN):
+        for row in waiting:
             if _address(row) in held:
                 continue
             if row.state == "sending":
@@ -116,7 +119,8 @@ class Sending:
         line = "subject_code" if row.kind == "code" else "subject_case" if row.code else "subject_plain"
         return self._parts.catalogue.render(line, row.language, self._parts.treatment(), blanks)
 
-    async def _hand_over(self, outbound: Outbound) -> None:
+    async def _hand_over(self, outbound: Outbound) -> bool:
+        """False: nothing else waits in the conversation."""
         channel = self._parts.channels.get(outbound.to.account)
         if channel is None:
             reason = f"the account {outbound.to.account} is no longer in config.yaml"
@@ -126,27 +130,30 @@ class Sending:
                 provider_id = await channel.send(outbound)
         except Undeliverable as fault:
             logger.warning("sending: %s will not arrive: %s", outbound.key, type(fault).__name__)
-            await self._settle(outbound, failed=str(fault) or "refused")
+            return await self._settle(outbound, failed=str(fault) or "refused")
         except Unavailable as fault:
-            await self._retry(outbound, fault)
+            return await self._retry(outbound, fault)
         except TimeoutError:
-            await self._retry(outbound, Unavailable("no answer from the provider in time"), may_have_arrived=True)
+            return await self._retry(
+                outbound, Unavailable("no answer from the provider in time"), may_have_arrived=True
+            )
         except Exception as error:  # a defect in a channel must not send the same row for ever without a pause
             logger.exception("sending: %s: the channel broke", outbound.key)
-            await self._retry(
+            return await self._retry(
                 outbound, Unavailable(f"the channel broke: {type(error).__name__}"), may_have_arrived=True
             )
-        else:
-            await self._settle(outbound, provider_id=provider_id)
+        return await self._settle(outbound, provider_id=provider_id)
 
     async def _settle(
         self, outbound: Outbound, *, provider_id: str | None = None, failed: str | None = None, permanent: bool = True
-    ) -> None:
+    ) -> bool:
         async with self._parts.database.transaction() as tx:
-            # an answer of the provider only moves this row; another way for it needs the conversation as well
-            row = await (self._locked_row(tx, outbound) if failed else tx.outbox.get(UUID(outbound.key), lock=True))
+            if failed:  # another way for the row needs the conversation as well
+                row, more = await self._locked_row(tx, outbound), True
+            else:  # an answer of the provider only moves this row
+                row, more = await tx.outbox.to_settle(UUID(outbound.key))
             if row is None:
-                return
+                return True
             if failed is not None:
                 await self._deliveries.failed(tx, row, failed, permanent=permanent)
             else:
@@ -154,24 +161,29 @@ class Sending:
                 tx.outbox.learn(row, "sent", self._parts.now())
             await tx.ring(f"conversation:{row.conversation_id}")
             await tx.ring("desk")
+        return more
 
-    async def _retry(self, outbound: Outbound, fault: Unavailable, *, may_have_arrived: bool = False) -> None:
+    async def _retry(self, outbound: Outbound, fault: Unavailable, *, may_have_arrived: bool = False) -> bool:
         async with self._parts.database.transaction() as tx:
-            row = await self._locked_row(tx, outbound)
-            if row is None or row.state != "sending":
+            await self._put_off(tx, outbound, fault, may_have_arrived)
+        return True
+
+    async def _put_off(self, tx: Transaction, outbound: Outbound, fault: Unavailable, may_have_arrived: bool) -> None:
+        row = await self._locked_row(tx, outbound)
+        if row is None or row.state != "sending":
+            return
+        if self._parts.now() - row.created_at > GIVE_UP_AFTER:
+            await self._deliveries.failed(tx, row, str(fault), permanent=False)
+            return
+        if may_have_arrived:
+            conversation = await tx.conversations.locked(row.conversation_id)
+            if conversation is None or not self._take_up_again(tx, conversation, row, str(fault)):
                 return
-            if self._parts.now() - row.created_at > GIVE_UP_AFTER:
-                await self._deliveries.failed(tx, row, str(fault), permanent=False)
-                return
-            if may_have_arrived:
-                conversation = await tx.conversations.locked(row.conversation_id)
-                if conversation is None or not self._take_up_again(tx, conversation, row, str(fault)):
-                    return
-            wait = fault.retry_after or BACK_OFF[min(row.attempts - 1, len(BACK_OFF) - 1)]
-            jitter = timedelta(milliseconds=self._parts.choose(max(int(wait.total_seconds() * 200), 1)))
-            row.state, row.reason = "queued", str(fault)[:500]
-            row.not_before = self._parts.now() + wait + jitter
-            await tx.ring(f"conversation:{row.conversation_id}")
+        wait = fault.retry_after or BACK_OFF[min(row.attempts - 1, len(BACK_OFF) - 1)]
+        jitter = timedelta(milliseconds=self._parts.choose(max(int(wait.total_seconds() * 200), 1)))
+        row.state, row.reason = "queued", str(fault)[:500]
+        row.not_before = self._parts.now() + wait + jitter
+        await tx.ring(f"conversation:{row.conversation_id}")
 
     async def _locked_row(self, tx: Transaction, outbound: Outbound) -> Outgoing | None:
         row = await tx.outbox.get(UUID(outbound.key))
