@@ -241,7 +241,29 @@ class Twilio:
         if not self._public:
             remedy = f"Set company.public_url, and {self._hook('https://your.server')} as the webhook at Twilio."
             return Health(False, "Twilio cannot reach us", remedy)
-        return Health(True, f"{account.friendly_name}; webhook {self._hook(self._public)}")
+        called, ours = await self._called(), self._hook(self._public)
+        if called is not None and called.partition("#")[0] != ours:
+            remedy = f"Set {ours} (POST) as the webhook for incoming messages at Twilio."
+            return Health(False, f"Twilio calls {called or 'nobody'} when a message comes in", remedy)
+        return Health(True, f"{account.friendly_name}; webhook {ours}{'' if called else ' (not checked at Twilio)'}")
+
+    async def _called(self) -> str | None:
+        """The webhook as it is set at Twilio; None when Twilio does not tell."""
+        try:
+            return await self._webhook()
+        except (Refused, ChannelError, AttributeError, TypeError) as error:  # a beta interface, or not ours to ask
+            logger.info("%s: the webhook cannot be checked: %s", self.name, type(error).__name__)
+            return None
+
+    async def _webhook(self) -> str | None:
+        service = self._settings.messaging_service_sid
+        if service:
+            found = await self._asked(lambda: self._client.messaging.v1.services(service).fetch_async())
+            return None if found.use_inbound_webhook_on_number else found.inbound_request_url or ""
+        return await self._webhook_of_sender(self._settings.from_number or "")
+
+    async def _webhook_of_sender(self, sender: str) -> str | None:
+        raise NotImplementedError
 
     def _hook(self, base: str) -> str:
         return f"{base}/webhooks/{quote(self.name)}"

@@ -60,6 +60,12 @@ class Sms(twilio.Twilio):
         except twilio.Refused as refused:
             raise refused.fault from None
 
+    async def _webhook_of_sender(self, sender: str) -> str | None:
+        numbers = await self._asked(
+            lambda: self._client.incoming_phone_numbers.list_async(phone_number=sender, limit=1)
+        )
+        return (numbers[0].sms_url or "") if numbers else None
+
     def written(self, message: Outbound) -> str:
         """The text as it leaves."""
         text = message.text.strip()

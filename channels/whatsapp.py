@@ -137,6 +137,13 @@ class WhatsApp(twilio.Twilio):
                 fault = refused.fault
         raise fault
 
+    async def _webhook_of_sender(self, sender: str) -> str | None:
+        senders = await self._asked(
+            lambda: self._client.messaging.v2.channels_senders.list_async(channel="whatsapp", limit=100)
+        )
+        ours = next((one for one in senders if one.sender_id == self.prefix + sender), None)
+        return (ours.webhook or {}).get("callback_url") or "" if ours else None
+
     async def notice(self, inbound: Inbound) -> None:
         """Show "typing" for at most 25 s, which marks the message as read."""
         try:

@@ -189,6 +189,7 @@ class OnWhatsApp(AtTwilio):
     def __init__(self) -> None:
         super().__init__()
         self.twilio.approved(load())
+        self.twilio.webhook = f"{HERE}/webhooks/whatsapp"
         settings = WhatsAppSettings.model_validate(SECTIONS["whatsapp"])
         house = House(bytes(32), HERE, "Nube")
         self.channel = WhatsApp("whatsapp", settings, now=now, house=house, transport=self.twilio)
@@ -197,6 +198,7 @@ class OnWhatsApp(AtTwilio):
 class BySms(AtTwilio):
     def __init__(self) -> None:
         super().__init__()
+        self.twilio.webhook = f"{HERE}/webhooks/sms"
         settings = SmsSettings.model_validate(SECTIONS["sms"])
         self.channel = Sms("sms", settings, now=now, house=House(bytes(32), HERE, "Nube"), transport=self.twilio)
 

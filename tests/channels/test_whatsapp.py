@@ -186,6 +186,7 @@ async def test_templates_are_created_and_submitted_once(
     clock.now += timedelta(hours=1)
     by_state = [one for one in await whatsapp.templates() if one.state != "approved"]
     assert [one.state for one in by_state] == ["rejected"] and "PROMOTIONAL" in (by_state[0].remedy or "")
+    twilio.webhook = f"{HERE}/webhooks/whatsapp"
     health = await whatsapp.check()
     assert health.ok and "29 of 30 templates approved" in health.detail
 
@@ -366,6 +367,19 @@ async def test_the_typing_sign_harms_nobody(whatsapp: WhatsApp, twilio: TwilioSt
 def test_a_wrong_section_is_told(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate(SECTION | wrong)
+
+
+async def test_a_check_sees_where_twilio_calls(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    """The commonest fault of an installation: the webhook is not set, or set elsewhere."""
+    twilio.approved(load())
+    for channel, own in ((whatsapp, "whatsapp"), (sms(twilio), "sms")):
+        for wrong in ("", "https://demo.twilio.com/welcome/sms/reply"):
+            twilio.webhook = wrong
+            health = await channel.check()
+            assert not health.ok and f"{HERE}/webhooks/{own}" in (health.remedy or "")
+        twilio.webhook = f"{HERE}/webhooks/{own}#rc=2"
+        assert (await channel.check()).ok
+        await channel.close()
 
 
 # -- SMS

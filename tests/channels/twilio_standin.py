@@ -88,6 +88,7 @@ class TwilioStandIn(httpx.AsyncBaseTransport):
         self.calls: list[tuple[str, str]] = []
         self.codes: list[tuple[int, int]] = []  # status, code
         self.retry_after: str | None = None
+        self.webhook = ""  # set for incoming messages
         self.closed = False  # the 24-hour window
         self.files: dict[str, httpx.Response] = {}
         self.asked: list[httpx.Request] = []
@@ -106,6 +107,13 @@ class TwilioStandIn(httpx.AsyncBaseTransport):
             return self._message(parse_qs(request.content.decode(), keep_blank_values=True))
         if path == f"/2010-04-01/Accounts/{ACCOUNT}.json":
             return httpx.Response(200, json={"sid": ACCOUNT, "status": "active", "friendly_name": "Nube"})
+        if path == f"/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json":
+            return httpx.Response(200, json={"incoming_phone_numbers": [{"sms_url": self.webhook}]})
+        if path == "/v2/Channels/Senders":
+            sender = {"sender_id": "whatsapp:+14155238886", "webhook": {"callback_url": self.webhook}}
+            return httpx.Response(200, json={"senders": [sender], "meta": {"key": "senders"}})
+        if path.startswith("/v1/Services/"):
+            return httpx.Response(200, json={"inbound_request_url": self.webhook})
         if path == "/v2/Indicators/Typing.json":
             self.typing.append(parse_qs(request.content.decode())["messageId"][0])
             return httpx.Response(201, json={"success": True})

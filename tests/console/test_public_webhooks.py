@@ -109,6 +109,17 @@ async def test_P5_twenty_deliveries_at_once_make_one_message(site: Site, world: 
     assert await texts(world) == ["una vez"]
 
 
+async def test_P4_ten_first_messages_at_once_are_one_person_and_one_conversation(site: Site, world: World) -> None:
+    async with a_client(site) as client:
+        calls = [signed(written(f"{n}", sid=f"SM{n:032d}")) for n in range(10)]
+        answers = await asyncio.gather(*(post(client, call) for call in calls))
+    assert {answer.status_code for answer in answers} == {204}
+    kept = await rows(world)
+    assert sorted(int(row.text) for row in kept) == list(range(10))
+    assert [row.number for row in kept] == sorted({row.number for row in kept})
+    assert len({row.conversation_id for row in kept}) == 1 == len(await world.conversations())
+
+
 @pytest.mark.parametrize(
     "changed",
     [
