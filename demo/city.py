@@ -1,20 +1,26 @@
 """All stand-ins together, and the customers that live there."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from demo.devices import Device, MailDevice, TelegramDevice
+import httpx
+
+from channels.whatsapp_templates import load as templates
+from demo.devices import Device, MailDevice, TelegramDevice, TwilioDevice
 from demo.house import token
 from demo.mail import MailStandIn
 from demo.serving import serving
 from demo.standin import Diary
 from demo.telegram import TelegramStandIn
+from demo.twilio import TwilioStandIn
 
 OURS = "soporte@nube.example"
-ROSA = 700_100
+WHATSAPP, SHORT_CODE = "whatsapp:+573160000001", "890172"
+ROSA, ANA = 700_100, "+573005552291"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,8 @@ class City:
     """`accounts`: the sections of Acuse's configuration that lead here, by account name."""
 
     diary: Diary
+    whatsapp: TwilioStandIn
+    sms: TwilioStandIn
     telegram: TelegramStandIn
     mail: MailStandIn
     devices: Sequence[Device]
@@ -30,22 +38,65 @@ class City:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, *, now: Callable[[], datetime], acuse: str) -> AsyncIterator["City"]:
-        """Serve them all on free ports of the loopback."""
+        """Serve them all on free ports of the loopback. `acuse`: where it will be reached."""
         diary = Diary(now)
-        telegram = TelegramStandIn(f"70001:{token()}", now=now, diary=diary)
-        mail = MailStandIn(OURS, token(), now=now, diary=diary)
-        async with serving(telegram.app) as telegram_url, mail.serving() as (imap, smtp):
-            accounts: dict[str, dict[str, Any]] = {
-                "telegram": {"token": telegram.token, "api_base_url": telegram_url},
-                "email": {
-                    "address": OURS,
-                    "name": "Nube",
-                    "username": OURS,
-                    "password": mail.password,
-                    "imap": {"host": "127.0.0.1", "port": imap, "security": "none"},
-                    "smtp": {"host": "127.0.0.1", "port": smtp, "security": "none"},
-                    "since": "all",
-                },
+        async with contextlib.AsyncExitStack() as stack:
+            send = await stack.enter_async_context(httpx.AsyncClient(timeout=15))
+            whatsapp, sms = (
+                TwilioStandIn(
+                    f"AC{token()}",
+                    token(),
+                    now=now,
+                    send=send,
+                    webhooks={sender: f"{acuse}/webhooks/{kind}"},
+                    kind=kind,
+                    diary=diary,
+                )
+                for kind, sender in (("whatsapp", WHATSAPP), ("sms", SHORT_CODE))
+            )
+            whatsapp.content.adopt(templates())
+            telegram = TelegramStandIn(f"70001:{token()}", now=now, diary=diary)
+            mail = MailStandIn(OURS, token(), now=now, diary=diary)
+            urls = [await stack.enter_async_context(serving(one.app)) for one in (whatsapp, sms, telegram)]
+            ports = await stack.enter_async_context(mail.serving())
+            for one in (whatsapp, sms):
+                running = asyncio.create_task(one.run())
+                stack.callback(running.cancel)
+            devices: list[Device] = [
+                TwilioDevice(whatsapp, f"whatsapp:{ANA}", "Nube"),
+                TwilioDevice(sms, ANA, SHORT_CODE),
+                TelegramDevice(telegram, ROSA),
+                MailDevice(mail),
+            ]
+            accounts = {
+                "whatsapp": _twilio(whatsapp, WHATSAPP.removeprefix("whatsapp:"), urls[0]),
+                "sms": _twilio(sms, SHORT_CODE, urls[1]),
+                "telegram": {"token": telegram.token, "api_base_url": urls[2]},
+                "email": _mail(mail, *ports),
             }
-            devices: list[Device] = [TelegramDevice(telegram, ROSA), MailDevice(mail)]
-            yield cls(diary=diary, telegram=telegram, mail=mail, devices=devices, accounts=accounts)
+            yield cls(
+                diary=diary,
+                whatsapp=whatsapp,
+                sms=sms,
+                telegram=telegram,
+                mail=mail,
+                devices=devices,
+                accounts=accounts,
+            )
+
+
+def _twilio(standin: TwilioStandIn, sender: str, url: str) -> dict[str, Any]:
+    sid, secret = standin.account_sid, standin.auth_token
+    return {"account_sid": sid, "auth_token": secret, "from_number": sender, "api_base_url": url}
+
+
+def _mail(standin: MailStandIn, imap: int, smtp: int) -> dict[str, Any]:
+    return {
+        "address": OURS,
+        "name": "Nube",
+        "username": OURS,
+        "password": standin.password,
+        "imap": {"host": "127.0.0.1", "port": imap, "security": "none"},
+        "smtp": {"host": "127.0.0.1", "port": smtp, "security": "none"},
+        "since": "all",
+    }

@@ -9,6 +9,7 @@ from typing import Protocol
 from demo.mail import MailStandIn
 from demo.standin import Bubble, Phone, Picture, StandIn
 from demo.telegram import TelegramStandIn
+from demo.twilio import TwilioStandIn
 
 Sent = tuple[str, str, bytes]  # name, type, content of a file
 
@@ -82,6 +83,47 @@ class TelegramDevice:
             self.standin.block(self._chat, blocked=self._chat not in self.standin.blocked)
         elif name == "repeat":
             self.standin.repeat()
+
+
+class TwilioDevice:
+    """Ana's phone: WhatsApp or SMS."""
+
+    def __init__(self, standin: TwilioStandIn, address: str, heading: str) -> None:
+        whatsapp = standin.kind == "whatsapp"
+        self.look = Look(
+            kind=standin.kind,
+            person="Ana Torres",
+            detail=address.removeprefix("whatsapp:")[:6] + " ··· " + address[-4:],
+            heading=heading,
+            colour="wa" if whatsapp else "sms",
+            confirms=True,
+            files=whatsapp,
+            tricks=("window", "voice", "disorder") if whatsapp else ("stop", "disorder"),
+        )
+        self.standin = standin
+        self._address = address
+        self.phone = standin.phone(address, self.look.person)
+
+    async def write(self, text: str, file: Sent | None) -> None:
+        """Words, a file, or both."""
+        await self.standin.write(self._address, text, media=[(file[1], file[2])] if file else ())
+
+    async def press(self, bubble: Bubble, payload: str) -> None:
+        """A button or a line of a list."""
+        await self.standin.press(bubble, self._address, payload)
+
+    async def trick(self, name: str) -> None:
+        """window: a day has passed; disorder: receipts come twice and out of order; stop and voice: what is sent."""
+        match name:
+            case "window":
+                self.standin.close_window(self._address)
+            case "disorder":
+                self.standin.reorder = not self.standin.reorder
+                self.standin.repeats = 2 if self.standin.reorder else 1
+            case "stop":
+                await self.standin.write(self._address, "STOP")
+            case "voice":
+                await self.standin.write(self._address, "", media=[("audio/ogg", b"OggS" + bytes(200))])
 
 
 class MailDevice:

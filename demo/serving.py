@@ -42,7 +42,8 @@ async def serving(app: Starlette, on: socket.socket | None = None) -> AsyncItera
             if running.done():
                 await running
             await asyncio.sleep(0.005)
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+        app.state.url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        yield app.state.url
     finally:
         for close in getattr(app.state, "closing", ()):
             close()

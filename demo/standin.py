@@ -70,7 +70,7 @@ class Phone:
 
     def heard(self) -> list[str]:
         """What Acuse said, in order."""
-        return [one.text for one in self.bubbles if not one.mine]
+        return [one.text for one in self.bubbles if not one.mine and "carrier" not in one.extra]
 
 
 @dataclass(frozen=True)
