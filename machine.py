@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 
 from bot.alerts import Alerts
 from bot.catalogue import Catalogue
+from bot.desk_cards import DeskCards
 from bot.intake import Intake
 from bot.keeper import Keep, Keeper
 from bot.media import MediaFetcher
@@ -145,6 +146,7 @@ def _keeps(
             Keep("timers", Ticker(parts, bell).run),
             Keep("files", MediaFetcher(parts, bell).run),
             Keep("alerts", Alerts(parts, bell).run),
+            Keep("desk cards", DeskCards(parts, bell).run),
             Keep("orphans", Orphans(parts).run),
         ]
     if "listener" in roles:

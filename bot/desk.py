@@ -130,7 +130,7 @@ class Desk:
                 stored.append((safe_name(upload.name), await self._parts.files.put(upload.content)))
             except (TooLarge, Refused) as fault:
                 raise TooBig(str(fault)) from fault
-        row_id = uuid5(NAMESPACE_OID, f"{self._me.id}:{conversation_id}:{key}")
+        row_id = reply_id(self._me, conversation_id, key)
         async with self._hold(conversation_id) as held:
             if await held.tx.outbox.get(row_id) is not None:
                 return row_id
@@ -209,13 +209,17 @@ class Desk:
             await tx.wake("send", conversation.id, lane=self._parts.lane(conversation.account))
             await tx.ring(f"conversation:{conversation.id}")
 
-    async def note(self, conversation_id: UUID, text: str) -> None:
-        """A line for colleagues; no channel ever sees it."""
+    async def note(self, conversation_id: UUID, text: str, *, key: str | None = None) -> None:
+        """A line for colleagues; no channel ever sees it. The same `key` twice is one note."""
         if not text.strip():
             raise Empty("write something")
+        row_id = note_id(self._me, conversation_id, key) if key else None
         async with self._hold(conversation_id) as held:
+            if row_id is not None and await held.tx.desks.has_note(row_id):
+                return
             held.conversation.last_number += 1
-            held.tx.desks.note(conversation_id, held.conversation.last_number, self._me.id, text.strip())
+            row = held.tx.desks.note(conversation_id, held.conversation.last_number, self._me.id, text.strip())
+            row.id = row_id or row.id
             await held.tx.desks.save_draft(self._me.id, conversation_id, "note", "")
 
     async def assign(self, conversation_id: UUID, agent_id: UUID) -> None:
@@ -237,23 +241,48 @@ class Desk:
     async def move(self, conversation_id: UUID, to: str, note: str | None = None) -> None:
         """Change the case's state; the customer is told on the preferred channel. `note` goes with the news."""
         async with self._hold(conversation_id) as held:
-            case = self._case(held)
+            await self._move(held, (to,), note)
+
+    async def resolve(self, conversation_id: UUID, note: str | None = None) -> None:
+        """The answer is given and carried out: by lawful steps, and the customer is asked once whether it is so."""
+        async with self._hold(conversation_id) as held:
+            await self._refuse_if_taken(held)
+            for one in held.siblings:
+                one.flagged_at, one.flag_reason, one.urgent = None, None, False
+            await self._move(held, states.steps_to_fulfilled(self._case(held).status), note)
+
+    async def _move(self, held: _Held, steps: Sequence[str], note: str | None) -> None:
+        case, now = self._case(held), self._parts.now()
+        began, to = case.status, steps[-1]
+        for step in steps:
             try:
-                states.check(case.status, to)
+                states.check(case.status, step)
             except states.ForbiddenMove as fault:
                 raise NotPossible(str(fault)) from fault
-            solved = to in ("cumplido", "cerrado")
-            was, case.status = case.status, to
-            now = self._parts.now()
-            if solved:
-                case.solved_by, case.solved_at = case.solved_by or "agent", case.solved_at or now
-            elif states.reopens(was, to):
+            was, case.status = case.status, step
+            if states.reopens(was, step):
                 case.solved_by = case.solved_at = None
-            case.closed_at = now if to in states.CLOSED else None
-            data = {"from": was, "to": to} | ({"note": note} if note else {})
+            data = {"from": was, "to": str(step)} | ({"note": note} if note and step == to else {})
             await held.tx.cases.add_event(case, actor=self._mark, kind="moved", data=data)
-            announced = ev.SolutionAnnounced(self._me.name, note or None)
-            await self._news(held, announced if solved else ev.StateChanged(to, self._me.name, note or None), was)
+        solved = to in ("cumplido", "cerrado")
+        if solved:
+            case.solved_by, case.solved_at = case.solved_by or "agent", case.solved_at or now
+        case.closed_at = now if to in states.CLOSED else None
+        announced = ev.SolutionAnnounced(self._me.name, note or None)
+        await self._news(held, announced if solved else ev.StateChanged(to, self._me.name, note or None), began)
+
+    async def escalate(self, conversation_id: UUID, note: str | None = None) -> None:
+        """Hand it on to whoever can do more: urgent, on everybody's list, and nobody has it until one takes it."""
+        async with self._hold(conversation_id) as held:
+            await self._refuse_if_taken(held)
+            for one in held.siblings:
+                one.speaker = "bot"
+            at = held.conversation
+            at.flagged_at, at.flag_reason, at.urgent, at.alerted_at = self._parts.now(), "escalated", True, None
+            if held.case is not None:
+                data = {"reason": "escalated"} | ({"note": note} if note else {})
+                await held.tx.cases.add_event(held.case, actor=self._mark, kind="flagged", data=data)
+            held.tx.agents.audit(self._mark, "escalate", str(conversation_id))
 
     async def _news(self, held: _Held, event: ev.Event, was: str) -> None:
         """What the dialogue says of the case, where the customer wants to read it. `was`: the state before."""
@@ -322,6 +351,16 @@ class Desk:
             if await tx.conversations.get(conversation_id) is None:
                 raise NoSuchConversation("there is no such conversation")
             await tx.desks.save_draft(self._me.id, conversation_id, mode, text)
+
+
+def reply_id(me: Me, conversation_id: UUID, key: str) -> UUID:
+    """Which outgoing row a reply with this key becomes: known before it is written."""
+    return uuid5(NAMESPACE_OID, f"{me.id}:{conversation_id}:{key}")
+
+
+def note_id(me: Me, conversation_id: UUID, key: str) -> UUID:
+    """The same of a note."""
+    return uuid5(NAMESPACE_OID, f"note:{me.id}:{conversation_id}:{key}")
 
 
 def _further_parts(first: Outgoing, waiting: Sequence[Outgoing]) -> list[Outgoing]:

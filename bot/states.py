@@ -127,6 +127,18 @@ def steps_to_solved(current: str) -> tuple[CaseState, ...]:
     return _SOLVED[CaseState(current)]
 
 
+def steps_to_fulfilled(current: str) -> tuple[CaseState, ...]:
+    """The moves from here to fulfilled, when an agent says that it is done. What the customer rejected has no such way:
+    only they can accept.
+    """
+    here = CaseState(current)
+    if S.CUMPLIDO in MOVES[here]:
+        return (S.CUMPLIDO,)
+    if S.COMUNICADO in MOVES[here]:
+        return (S.COMUNICADO, S.CUMPLIDO)
+    return (S.ACUSADO, S.COMUNICADO, S.CUMPLIDO) if here is S.RECIBIDO else (S.CUMPLIDO,)  # the last is refused
+
+
 def steps_to_reopened(current: str) -> tuple[CaseState, ...]:
     """The lawful moves from here back to the investigation, when the customer says that it is not solved."""
     here = CaseState(current)

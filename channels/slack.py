@@ -161,7 +161,10 @@ class Slack:
 
     def reply(self, request: Request) -> Reply | None:
         """Slack's challenge is given back; to all else 200 without a word, which also closes a form."""
-        body = _body(request)
+        try:
+            body = _body(request)
+        except (Malformed, Unsupported):
+            return Reply(200)
         if body.get("type") == "url_verification":
             return Reply(200, body=str(body.get("challenge") or "").encode())
         return Reply(200)

@@ -111,6 +111,10 @@ class Desks:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
+    async def has_note(self, note_id: UUID) -> bool:
+        """Whether this note is written already."""
+        return await self._scope.session.get(Note, note_id) is not None
+
     def note(self, conversation_id: UUID, number: int, agent_id: UUID, text: str) -> Note:
         """A note that no customer ever sees."""
         row = Note(

@@ -305,6 +305,30 @@ class Note(SQLModel, table=True):
     created_at: datetime = moment()
 
 
+class DeskThread(SQLModel, table=True):
+    """A conversation as a card with a thread, where agents work outside the console."""
+
+    __tablename__ = "desk_threads"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "account", name="desk_threads_once"),
+        Index("desk_threads_name", "account", "thread", postgresql_where=text("thread IS NOT NULL")),
+        Index("desk_threads_active", "account", postgresql_where=text("active")),
+    )
+
+    id: UUID = Field(primary_key=True)
+    conversation_id: UUID = Field(foreign_key="conversations.id")
+    account: str = text_column()
+    thread: str | None = maybe_text()  # the provider's name of it; null: the card is not there yet
+    active: bool = True  # a person is needed, or speaks
+    shown: str | None = maybe_text()  # the card as it stands there, in short
+    seen: str | None = maybe_text()  # the state of things when we last looked
+    through: int = 0  # what was said up to this number stands there
+    told: list[Any] = json_list()  # rows that need no word any more
+    acts: list[Any] = json_list()  # keys of what was done there: a repetition does nothing
+    claimed_until: datetime | None = maybe_moment()
+    created_at: datetime = moment()
+
+
 class Timer(SQLModel, table=True):
     """Something that becomes due; `key` makes it unique in its business."""
 

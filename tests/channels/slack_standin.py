@@ -221,7 +221,7 @@ class Events:
         self._numbers = count(1)
 
     def ts(self) -> str:
-        return f"1772461800.{next(self._numbers):06d}"
+        return f"1772461900.{next(self._numbers):06d}"
 
     def event(self, **event: Any) -> dict[str, Any]:
         return {
