@@ -62,9 +62,12 @@ class _Authenticate(aioimaplib.Command):  # type: ignore[misc]  # the library sh
         self._transport = protocol.transport
         self._answers = [] if at_once else [token]
 
-    def flush(self) -> None:
-        # what is asked after the token is an account of why it was refused: an empty line lets the server say so
-        self._transport.write((self._answers.pop() if self._answers else b"") + b"\r\n")
+    def append_to_resp(self, line: bytes, result: str = "Pending") -> None:
+        """Take a line of the server's; a question is answered at once."""
+        super().append_to_resp(line, result)
+        if bytes(line).startswith(b"+"):
+            # what is asked after the token is an account of why it was refused: an empty line lets the server say so
+            self._transport.write((self._answers.pop() if self._answers else b"") + b"\r\n")
 
 
 @dataclass(frozen=True)

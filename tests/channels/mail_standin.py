@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,8 +11,11 @@ from email import message_from_bytes
 from email.policy import default
 from typing import Any
 
+import httpx
+
 from channels.channel import ChannelError, Unavailable, Undeliverable
 from channels.email import Email, Settings
+from channels.mail_trust import TextRecord
 
 Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -56,15 +60,23 @@ class _Server:
 
 
 class ImapStandIn(_Server):
-    """One mailbox. `mails` may grow at any time; `gone` are numbers that another client removed."""
+    """An account. `mails` is its INBOX and may grow at any time; `gone` are numbers that another client removed."""
 
     def __init__(self, *, capabilities: str = "IMAP4rev1 IDLE", idle: str = "good") -> None:
         super().__init__()
         self.capabilities = capabilities
         self.idle = idle  # good | bye | silent
         self.mails: list[bytes] = []
+        self.folders = {"INBOX": self.mails}
+        self.uidvalidity = 77
+        self.dates: dict[int, str] = {}  # by number, in every folder; "" if the server does not say
         self.gone: set[int] = set()
+        self.kept_back: set[int] = set()  # answered with NO
+        self.deadly: set[int] = set()  # asking for one of these breaks the connection
         self.silent: set[str] = set()  # commands that are never answered
+        self.token: str | None = None  # the one that is good; None: a password is
+        self.refused = 0
+        self.quota: tuple[int, int] | None = None
         self.commands: list[str] = []
         self.faults: list[str] = []
         self.asked_from = 1  # the lowest number that the last search wanted
@@ -72,6 +84,7 @@ class ImapStandIn(_Server):
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"* OK ready\r\n")
+        folder = "INBOX"
         while line := (await reader.readline()).decode().strip():
             tag, _, command = line.partition(" ")
             self.commands.append(command)
@@ -82,43 +95,89 @@ class ImapStandIn(_Server):
             if name in self.silent:
                 continue
             if name == "IDLE":
-                await self._idle(tag, reader, writer)
-            else:
-                writer.write(b"".join(self._answer(name, command)) + f"{tag} OK {name} completed (0.001)\r\n".encode())
+                await self._idle(tag, folder, reader, writer)
+                continue
+            if name == "AUTHENTICATE":
+                await self._authenticate(tag, command, reader, writer)
+                continue
+            if name == "SELECT":
+                wanted = command.split(" ", 1)[1].strip('"')
+                if wanted not in self.folders:
+                    writer.write(f"{tag} NO [NONEXISTENT] no such mailbox\r\n".encode())
+                    continue
+                folder = wanted
+            if name == "FETCH" and self._wanted(command, folder) & self.deadly:
+                return
+            if name == "FETCH" and "BODY.PEEK[]" in command and self._wanted(command, folder) & self.kept_back:
+                writer.write(f"{tag} NO [SERVERBUG] cannot be handed out\r\n".encode())
+                continue
+            answer = b"".join(self._answer(name, command, folder))
+            writer.write(answer + f"{tag} OK {name} completed (0.001)\r\n".encode())
 
-    def _answer(self, name: str, command: str) -> list[bytes]:
+    async def _authenticate(
+        self, tag: str, command: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        said = command.split()
+        if len(said) == 2:  # without SASL-IR the token is asked for
+            writer.write(b"+ \r\n")
+            said.append((await reader.readline()).decode().strip())
+        if self.token and b64decode(said[2]) == f"user=intake@test.local\1auth=Bearer {self.token}\1\1".encode():
+            writer.write(f"{tag} OK welcome\r\n".encode())
+            return
+        self.refused += 1
+        writer.write(b"+ eyJzdGF0dXMiOiI0MDAifQ==\r\n")
+        if (await reader.readline()) != b"\r\n":
+            self.faults.append("the reason of the refusal was not acknowledged")
+        writer.write(f"{tag} NO [AUTHENTICATIONFAILED] Invalid credentials\r\n".encode())
+
+    def _answer(self, name: str, command: str, folder: str) -> list[bytes]:
         if name == "CAPABILITY":
             return [f"* CAPABILITY {self.capabilities}\r\n".encode()]
         if name == "SELECT":
-            count = len(self.mails)
-            return [f"* {count} EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\n* OK [UIDNEXT {count + 1}] ok\r\n".encode()]
+            count = len(self.folders[folder])
+            state = f"* OK [UIDVALIDITY {self.uidvalidity}] ok\r\n* OK [UIDNEXT {count + 1}] ok\r\n"
+            return [f"* {count} EXISTS\r\n{state}".encode()]
         if name == "SEARCH":
-            return [self._search(command)]
+            return [self._search(command, folder)]
         if name == "FETCH":
-            return self._fetch(int(command.split()[2]))
+            return [line for uid in sorted(self._wanted(command, folder)) for line in self._fetch(uid, command, folder)]
+        if name == "GETQUOTAROOT" and self.quota:
+            used, allowed = self.quota
+            return [f'* QUOTAROOT INBOX ""\r\n* QUOTA "" (STORAGE {used} {allowed})\r\n'.encode()]
         return [b"* BYE\r\n"] if name == "LOGOUT" else []
 
-    def _search(self, command: str) -> bytes:
+    def _wanted(self, command: str, folder: str) -> set[int]:
+        there = set(range(1, len(self.folders[folder]) + 1))
+        return {int(one) for one in command.split()[2].split(",")} & there
+
+    def _search(self, command: str, folder: str) -> bytes:
         match = re.search(r"UID (\d+):\*", command.partition("SEARCH")[2])
         self.asked_from = int(match[1]) if match else 1
-        there = list(range(1, len(self.mails) + 1))
+        there = list(range(1, len(self.folders[folder]) + 1))
         found = [uid for uid in there if uid >= self.asked_from] or there[-1:]  # n:* always names the last
         return b"* SEARCH " + " ".join(map(str, found)).encode() + b"\r\n"
 
-    def _fetch(self, uid: int) -> list[bytes]:
+    def _fetch(self, uid: int, command: str, folder: str) -> list[bytes]:
         if uid in self.gone:
             return []
-        raw = self.mails[uid - 1]
-        head = f'* {uid} FETCH (UID {uid} RFC822.SIZE {len(raw)} INTERNALDATE "02-Mar-2026 09:30:00 -0500" '
+        raw = self.folders[folder][uid - 1]
+        date = self.dates.get(uid, "02-Mar-2026 09:30:00 -0500")
+        moment = f'INTERNALDATE "{date}" ' if date else ""
+        content, part = raw, "BODY[]<0>"
+        if "HEADER" in command:
+            content, part = raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", "BODY[HEADER]"
+        if "HEADER.FIELDS" in command:
+            lines = [one for one in content.split(b"\r\n") if one.lower().startswith(b"message-id:")]
+            content, part = b"\r\n".join([*lines, b"", b""]), "BODY[HEADER.FIELDS (MESSAGE-ID)]"
         return [
-            head.encode(),
-            f"BODY[]<0> {{{len(raw)}}}\r\n".encode(),
-            raw,
+            f"* {uid} FETCH (UID {uid} RFC822.SIZE {len(raw)} {moment}".encode(),
+            f"{part} {{{len(content)}}}\r\n".encode(),
+            content,
             b")\r\n",
             b"* 1 FETCH (FLAGS (\\Seen))\r\n",
         ]
 
-    async def _idle(self, tag: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _idle(self, tag: str, folder: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.idle == "silent":
             return
         if self.idle == "bye":
@@ -128,11 +187,12 @@ class ImapStandIn(_Server):
             return
         writer.write(b"+ idling\r\n")
         self.idling += 1
-        known, done = len(self.mails), asyncio.ensure_future(reader.readline())
+        mails = self.folders[folder]
+        known, done = len(mails), asyncio.ensure_future(reader.readline())
         while not done.done():
             await asyncio.wait({done}, timeout=0.01)
-            if len(self.mails) > known:
-                known = len(self.mails)
+            if len(mails) > known:
+                known = len(mails)
                 writer.write(f"* {known} EXISTS\r\n".encode())
         self.idling -= 1
         if (said := done.result().strip()) != b"DONE":
@@ -147,6 +207,8 @@ class SmtpStandIn(_Server):
     def __init__(self, *, auth: bool = True) -> None:
         super().__init__()
         self.auth = auth
+        self.token: str | None = None  # the one that is good; None: a password is
+        self.refused = 0
         self.says: dict[str, list[str]] = {}
         self.taken: list[bytes] = []
 
@@ -154,6 +216,9 @@ class SmtpStandIn(_Server):
         writer.write((self._special("CONNECT") or "220 ready").encode() + b"\r\n")
         while line := (await reader.readline()).decode().strip():
             verb = line.split()[0].upper()
+            if verb == "AUTH" and self.token:
+                await self._authenticate(line, reader, writer)
+                continue
             writer.write((self._special(verb) or self._usual(verb)).encode() + b"\r\n")
             if verb == "DATA":
                 raw = await reader.readuntil(b"\r\n.\r\n")
@@ -163,9 +228,20 @@ class SmtpStandIn(_Server):
             if verb == "QUIT":
                 return
 
+    async def _authenticate(self, line: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b64decode(line.split()[2]) == f"user=intake@test.local\1auth=Bearer {self.token}\1\1".encode():
+            writer.write(b"235 2.7.0 welcome\r\n")
+            return
+        self.refused += 1
+        writer.write(b"334 eyJzdGF0dXMiOiI0MDAifQ==\r\n")
+        await reader.readline()
+        writer.write(b"535 5.7.8 wrong\r\n")
+
     def _usual(self, verb: str) -> str:
         if verb == "EHLO":
-            return "250-localhost\r\n250-8BITMIME\r\n" + ("250 AUTH PLAIN" if self.auth else "250 SIZE")
+            return "250-localhost\r\n250-8BITMIME\r\n" + (
+                "250 AUTH XOAUTH2" if self.token else "250 AUTH PLAIN" if self.auth else "250 SIZE"
+            )
         return {"AUTH": "235 2.7.0 welcome", "DATA": "354 go on", "QUIT": "221 bye"}.get(verb, "250 2.1.0 good")
 
     def _special(self, verb: str) -> str | None:
@@ -177,18 +253,34 @@ class AtMail:
 
     person = "ana@test.local"
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        text_record: TextRecord = lambda _: None,
+        **settings: Any,
+    ) -> None:
         self.imap, self.smtp = ImapStandIn(), SmtpStandIn()
-        section = {
+        section: dict[str, Any] = {
             "address": "intake@test.local",
             "password": "s3creto",
             "imap": {"host": "127.0.0.1", "port": self.imap.port, "security": "none"},
             "smtp": {"host": "127.0.0.1", "port": self.smtp.port, "security": "none"},
             "since": "all",
-            **settings,
+            **{name: one for name, one in settings.items() if name != "imap"},
         }
+        section["imap"] |= settings.get("imap", {})
+        section = {name: one for name, one in section.items() if one is not None}
         moment = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
-        self.channel = Email("email", Settings.model_validate(section), now=lambda: moment, secret=bytes(32))
+        self.channel = Email(
+            "email",
+            Settings.model_validate(section),
+            now=now or (lambda: moment),
+            secret=bytes(32),
+            transport=transport,
+            text_record=text_record,
+        )
 
     async def arrive(self, text: str) -> None:
         number = len(self.imap.mails) + 1
