@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from bot.intake import Intake
 from bot.parts import Parts
-from channels.channel import Inbound, Listener, Settles
+from bot.quarantine import Quarantine
+from channels.channel import Arrival, Inbound, Listener, Settles
 from storage.lease import Lease, hold
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Pump:
         self._listener = listener
         self._lease = lease
         self._holder = holder
+        self._quarantine = Quarantine(parts, intake, account)
         self._settling: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -42,11 +44,23 @@ class Pump:
             cursor = await tx.cursors.load(self._account)
             await tx.cursors.held(f"listener:{self._account}", self._holder)
         async for arrival in self._listener.listen(cursor):
-            await self._intake.keep(self._account, arrival)
+            if not await self._keep(arrival):
+                continue
             if isinstance(arrival, Inbound) and arrival.pressed and isinstance(self._listener, Settles):
                 task = asyncio.create_task(self._listener.settle(arrival))
                 self._settling.add(task)
                 task.add_done_callback(self._settled)
+
+    async def _keep(self, arrival: Arrival) -> bool:
+        """False: it was set aside, as it fails again and again; one item must not stop all behind it (P11)."""
+        try:
+            await self._intake.keep(self._account, arrival)
+        except Exception as fault:
+            if await self._quarantine.take(arrival, fault):
+                return False
+            raise
+        self._quarantine.kept(arrival)
+        return True
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._settling.discard(task)

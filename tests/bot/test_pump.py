@@ -1,13 +1,16 @@
 """A listener's items are confirmed only after they are kept, by one process at a time."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import text as sql
 
+from bot.alerts import Alerts
 from bot.pump import Pump
-from channels.channel import Inbound
+from bot.quarantine import TRIES, Quarantine
+from channels.channel import Address, Blocked, Inbound, Media
 from storage.lease import Lease, Terms
 from storage.tables import LeaseHolder
 from tests.bot.rows import messages, rows
@@ -116,6 +119,88 @@ async def test_a_button_that_cannot_be_settled_harms_nothing(
     await _until(lambda: _is("could not be settled: RuntimeError" in caplog.text))
     await _stop(task)
     assert "palabras" not in caplog.text
+
+
+async def test_an_item_that_can_never_be_kept_is_set_aside_whole_and_the_next_goes_on(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P11: one bad mail blocks the box. People are alerted, nobody answers it, and it does not come again."""
+    memory = world.memory("chat")
+    bad = memory.write(
+        "ana", "palabras de ana", extra={"broken": object()}, media=(Media(name="a.txt", content=b"\xff"),)
+    )
+    memory.write("eva", "dos")
+    await _restarted(world, pump := _pump(world), TRIES - 1)
+    assert memory.confirmed == 0
+    task = asyncio.create_task(pump.run())
+    await _until(lambda: _is(memory.confirmed == 2))
+    await _stop(task)
+    kept = {one.text: one for one in await messages(world)}
+    assert set(kept) == {"palabras de ana", "dos"}
+    aside = kept["palabras de ana"]
+    assert aside.kind == "machine"
+    assert (aside.machine or "").startswith("quarantine: TypeError")
+    whole = json.loads(world.parts.files.path(aside.raw_sha256 or "").read_bytes())
+    assert (whole["kind"], whole["key"], whole["text"]) == ("Inbound", bad.key, "palabras de ana")
+    assert whole["media"][0]["content"] == "/w=="
+    [talk] = [one for one in await world.conversations() if one.id == aside.conversation_id]
+    assert (talk.flag_reason, await Alerts(world.parts).alert()) == ("bot_failed", 1)
+    await world.settle(talk.id)
+    assert {one.to.value for one in world.sent("chat")} == {"eva"}
+    assert "was set aside" in caplog.text and "palabras" not in caplog.text
+    memory.confirmed = 0
+    task = asyncio.create_task(_pump(world).run())
+    memory.write("eva", "tres")
+    await _until(lambda: _is(memory.confirmed == 3))
+    await _stop(task)
+    assert len(await messages(world)) == 3
+
+
+async def test_what_fails_because_the_database_does_is_never_set_aside(world: World) -> None:
+    """However long it takes: the item is not at fault."""
+    memory = world.memory("chat")
+    memory.write("ana", "uno")
+    pump = _pump(world)
+    await _rename(world, "messages", "away")
+    await _restarted(world, pump, TRIES + 2)
+    assert memory.confirmed == 0
+    await _rename(world, "away", "messages")
+    task = asyncio.create_task(pump.run())
+    await _until(lambda: _is(memory.confirmed == 1))
+    await _stop(task)
+    [kept] = await messages(world)
+    assert (kept.text, kept.kind, kept.machine) == ("uno", "person", None)
+
+
+async def test_failures_while_the_database_is_away_are_not_counted(world: World) -> None:
+    """Else whatever stumbles once after an outage would be set aside."""
+    bad = world.memory("chat").write("ana", "uno")
+    quarantine = Quarantine(world.parts, world.intake, "chat")
+    await _rename(world, "cursors", "away")
+    assert [await quarantine.take(bad, OSError()) for _ in range(TRIES)] == [False] * TRIES
+    await _rename(world, "away", "cursors")
+    assert [await quarantine.take(bad, OSError()) for _ in range(TRIES)] == [False] * (TRIES - 1) + [True]
+
+
+async def test_what_is_no_message_and_can_never_be_kept_is_set_aside_too(world: World) -> None:
+    """And what is wrong with its address goes into the original only: it lies under nobody's name."""
+    memory = world.memory("chat")
+    memory.put(Blocked(address=Address("chat", object()), blocked=True, at=world.clock()))  # type: ignore[arg-type]  # what breaks it
+    memory.write("eva", "dos")
+    pump = _pump(world)
+    await _restarted(world, pump, TRIES - 1)
+    task = asyncio.create_task(pump.run())
+    await _until(lambda: _is(memory.confirmed == 2))
+    await _stop(task)
+    [aside] = [one for one in await messages(world) if one.kind == "machine"]
+    assert b'"kind": "Blocked"' in world.parts.files.path(aside.raw_sha256 or "").read_bytes()
+
+
+async def _restarted(world: World, pump: Pump, times: int) -> None:
+    """As the keeper starts it again after each failure."""
+    for _ in range(times):
+        with pytest.raises(Exception, match=r"."):
+            await asyncio.wait_for(pump.run(), 20)
 
 
 async def _is(true: bool) -> bool:
