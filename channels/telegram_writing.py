@@ -48,8 +48,8 @@ def smaller(part: Part) -> list[Part]:
     """The same in several parts, when Telegram finds it too long all the same; none when there is nothing to cut."""
     if part.file is not None:
         return [Part("", part.file), *_texts(part.text, int(MessageLimit.MAX_TEXT_LENGTH))] if part.text else []
-    half = _units(part.text) // 2
-    return _texts(part.text, half) if half >= _SMALLEST else []
+    limit = _units(part.text) * 2 // 3  # a cut behind a word leaves two parts, not three
+    return _texts(part.text, limit) if limit >= _SMALLEST else []
 
 
 def keyboard(buttons: tuple[Button, ...]) -> InlineKeyboardMarkup | ReplyKeyboardMarkup | None:
