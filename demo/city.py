@@ -10,16 +10,19 @@ from typing import Any
 import httpx
 
 from channels.whatsapp_templates import load as templates
-from demo.devices import Device, MailDevice, TelegramDevice, TwilioDevice
+from demo.devices import AgentsDevice, Device, MailDevice, SlackDevice, TelegramDevice, TwilioDevice
 from demo.house import token
 from demo.mail import MailStandIn
 from demo.serving import serving
+from demo.slack import SlackStandIn
 from demo.standin import Diary
 from demo.telegram import TelegramStandIn
 from demo.twilio import TwilioStandIn
 
 OURS = "soporte@nube.example"
 WHATSAPP, SHORT_CODE = "whatsapp:+573160000001", "890172"
+SHARED, DESK = "C0SOPORTE", "G0CASOS"
+INES, PEDRO, MARTA = "U0INES", "U0PEDRO", "U0MARTA"
 ROSA, ANA = 700_100, "+573005552291"
 
 
@@ -32,6 +35,7 @@ class City:
     sms: TwilioStandIn
     telegram: TelegramStandIn
     mail: MailStandIn
+    slack: SlackStandIn
     devices: Sequence[Device]
     accounts: Mapping[str, Mapping[str, Any]]
 
@@ -57,22 +61,33 @@ class City:
             whatsapp.content.adopt(templates())
             telegram = TelegramStandIn(f"70001:{token()}", now=now, diary=diary)
             mail = MailStandIn(OURS, token(), now=now, diary=diary)
-            urls = [await stack.enter_async_context(serving(one.app)) for one in (whatsapp, sms, telegram)]
+            slack = _workspace(SlackStandIn(f"xoxb-{token()}", token(), now=now, send=send, diary=diary))
+            slack.events_url = f"{acuse}/webhooks/slack"
+            urls = [await stack.enter_async_context(serving(one.app)) for one in (whatsapp, sms, telegram, slack)]
             ports = await stack.enter_async_context(mail.serving())
-            for one in (whatsapp, sms):
-                running = asyncio.create_task(one.run())
-                stack.callback(running.cancel)
+            for run in (whatsapp.run, sms.run, slack.run):
+                stack.callback(asyncio.create_task(run()).cancel)
             devices: list[Device] = [
                 TwilioDevice(whatsapp, f"whatsapp:{ANA}", "Nube"),
                 TwilioDevice(sms, ANA, SHORT_CODE),
                 TelegramDevice(telegram, ROSA),
                 MailDevice(mail),
+                SlackDevice(slack, INES, SHARED),
+                AgentsDevice(slack, PEDRO, DESK),
             ]
             accounts = {
                 "whatsapp": _twilio(whatsapp, WHATSAPP.removeprefix("whatsapp:"), urls[0]),
                 "sms": _twilio(sms, SHORT_CODE, urls[1]),
                 "telegram": {"token": telegram.token, "api_base_url": urls[2]},
                 "email": _mail(mail, *ports),
+                "slack": {
+                    "bot_token": slack.bot_token,
+                    "signing_secret": slack.signing_secret,
+                    "api_base_url": f"{urls[3]}/api/",
+                    "agents_channel": DESK,
+                    "agents": {PEDRO: "pedro", MARTA: "marta"},
+                    "open_channels": [SHARED],
+                },
             }
             yield cls(
                 diary=diary,
@@ -80,9 +95,20 @@ class City:
                 sms=sms,
                 telegram=telegram,
                 mail=mail,
+                slack=slack,
                 devices=devices,
                 accounts=accounts,
             )
+
+
+def _workspace(slack: SlackStandIn) -> SlackStandIn:
+    """Our people, a customer of another company, the channel that both share, and the agents' own."""
+    slack.person(INES, "Inés Prada", email="ines@andina.example", team="T0ANDINA")
+    slack.person(PEDRO, "Pedro Salas", email="pedro@nube.example")
+    slack.person(MARTA, "Marta Ruiz", email="marta@nube.example")
+    slack.channel(SHARED, "soporte-nube", shared=True)
+    slack.channel(DESK, "casos", private=True)
+    return slack
 
 
 def _twilio(standin: TwilioStandIn, sender: str, url: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from demo.mail import MailStandIn
+from demo.slack import ACTION, SlackStandIn
 from demo.standin import Bubble, Phone, Picture, StandIn
 from demo.telegram import TelegramStandIn
 from demo.twilio import TwilioStandIn
@@ -25,6 +26,7 @@ class Look:
     colour: str  # class of the glyph
     desk: bool = False  # a thin frame: it is no phone
     files: bool = True
+    fails: bool = True  # its provider can be made to fail here
     confirms: bool = False  # the provider says when a message was delivered and read
     tricks: tuple[str, ...] = ()  # further things that can be made to happen
 
@@ -44,6 +46,10 @@ class Device(Protocol):
     def phone(self) -> Phone:
         """What stands on it."""
 
+    @property
+    def asks(self) -> str | None:
+        """A form that is open, or the thread that the next words go to."""
+
     async def write(self, text: str, file: Sent | None) -> None:
         """The person writes."""
 
@@ -56,6 +62,8 @@ class Device(Protocol):
 
 class TelegramDevice:
     """Rosa's phone."""
+
+    asks = None
 
     look = Look(
         kind="telegram", person="Rosa", detail="@rosa_m", heading="Nube", colour="tg", tricks=("block", "repeat")
@@ -87,6 +95,8 @@ class TelegramDevice:
 
 class TwilioDevice:
     """Ana's phone: WhatsApp or SMS."""
+
+    asks = None
 
     def __init__(self, standin: TwilioStandIn, address: str, heading: str) -> None:
         whatsapp = standin.kind == "whatsapp"
@@ -129,6 +139,8 @@ class TwilioDevice:
 class MailDevice:
     """Luis's mailbox."""
 
+    asks = None
+
     look = Look(
         kind="email",
         person="Luis Ortega",
@@ -167,6 +179,100 @@ class MailDevice:
             )
         elif name == "renumber":
             self.standin.renumber()
+
+
+class SlackDevice:
+    """Inés, in a channel that her company shares with ours."""
+
+    look = Look(
+        kind="slack",
+        person="Inés Prada",
+        detail="Ferretería Andina",
+        heading="# soporte-nube",
+        colour="slack",
+        desk=True,
+        tricks=("thread", "repeat"),
+    )
+
+    def __init__(self, standin: SlackStandIn, user: str, channel: str) -> None:
+        self.standin = standin
+        self._user, self._channel = user, channel
+        self._thread: str | None = None
+        self._repeat = 1
+        self.phone = standin.phone(channel)
+
+    @property
+    def asks(self) -> str | None:
+        """The thread that she is in."""
+        root = self.phone.bubble(self._thread) if self._thread else None
+        return root.text if root else None
+
+    async def write(self, text: str, file: Sent | None) -> None:
+        """The first words open a thread, the next ones stay in it."""
+        files, thread = _one(file), self._thread if self.asks else None
+        ts = await self.standin.write(
+            self._user, text, channel=self._channel, thread_ts=thread, files=files, repeat=self._repeat
+        )
+        self._thread = thread or ts
+
+    async def press(self, bubble: Bubble, payload: str) -> None:
+        """A button in the thread."""
+        action_id, _, value = payload.partition(ACTION)
+        await self.standin.press(self._user, self._channel, bubble.id, action_id, value)
+
+    async def trick(self, name: str) -> None:
+        """thread: the next words open another one; repeat: each event comes twice."""
+        if name == "thread":
+            self._thread = None
+        elif name == "repeat":
+            self._repeat = 3 - self._repeat
+
+
+class AgentsDevice:
+    """Pedro, an agent, in the private channel where the team works without opening the console."""
+
+    look = Look(
+        kind="slackdesk",
+        person="Pedro Salas",
+        detail="agente de Nube",
+        heading="# casos",
+        colour="slack",
+        desk=True,
+        files=False,
+        fails=False,
+    )
+
+    def __init__(self, standin: SlackStandIn, user: str, channel: str) -> None:
+        self.standin = standin
+        self._user, self._channel = user, channel
+        self._thread: str | None = None
+        self.phone = standin.phone(channel)
+
+    @property
+    def asks(self) -> str | None:
+        """The form that is open, else the card whose thread he writes in."""
+        if self.standin.views:
+            return str(self.standin.views[-1]["title"]["text"])
+        card = self.phone.bubble(self._thread) if self._thread else None
+        return card.heading if card else None
+
+    async def write(self, text: str, file: Sent | None) -> None:
+        """Into the form that is open; else below the card that he pressed last."""
+        if self.standin.views:
+            await self.standin.submit(self._user, text)
+            return
+        cards = [one.id for one in self.phone.bubbles if not one.mine and one.extra.get("thread") == one.id]
+        self._thread = self._thread or (cards[-1] if cards else None)
+        await self.standin.write(self._user, text, channel=self._channel, thread_ts=self._thread)
+
+    async def press(self, bubble: Bubble, payload: str) -> None:
+        """A button of a card."""
+        self._thread = bubble.id
+        action_id, _, value = payload.partition(ACTION)
+        await self.standin.press(self._user, self._channel, bubble.id, action_id, value)
+
+    async def trick(self, name: str) -> None:
+        """None here."""
 
 
 def picture() -> Picture:

@@ -1,13 +1,9 @@
 """What Telegram refuses: what is too long, too fast, or no keyboard."""
 
 import json
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from math import ceil
 from typing import Any
 
 TEXT, CAPTION, PAYLOAD = 4096, 1024, 64
-BURST = 3  # messages that may come at once before the pace counts
 
 
 class Refused(Exception):
@@ -16,26 +12,6 @@ class Refused(Exception):
     def __init__(self, code: int, why: str, *, retry_after: int | None = None) -> None:
         super().__init__(why)
         self.code, self.why, self.retry_after = code, why, retry_after
-
-
-class Throttle:
-    """A message each `pace` for each key, and a few at once."""
-
-    def __init__(self, now: Callable[[], datetime], pace: timedelta, burst: int = BURST) -> None:
-        self._now, self._pace, self._burst = now, pace, burst
-        self._free_at: dict[str, datetime] = {}
-
-    def wait(self, key: str) -> int:
-        """0 and it counts as sent, else the seconds to wait."""
-        now = self._now()
-        if not self._pace:
-            return 0
-        free_at = max(self._free_at.get(key, now), now)
-        late = free_at - now - (self._burst - 1) * self._pace
-        if late > timedelta(0):
-            return max(1, ceil(late.total_seconds()))
-        self._free_at[key] = free_at + self._pace
-        return 0
 
 
 def limited(text: str) -> str:

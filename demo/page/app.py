@@ -34,7 +34,7 @@ SAMPLES = (
 SHOWABLE = ("image/png", "image/jpeg", "image/webp", "image/gif")
 SHOWN = 120  # lines of the diary
 BEAT = 15.0
-_GLYPHS = {"email": "mail", "webchat": "web", "desk": "folder"}
+_GLYPHS = {"email": "mail", "webchat": "web", "slackdesk": "slack"}
 _ADDRESS = re.compile(r"(https?://[^\s<>\"']+[^\s<>\"'.,;:!?)])")
 _COLOURS = {"whatsapp": "wa", "sms": "sms", "telegram": "tg", "email": "mail", "slack": "slack", "webchat": "web"}
 
@@ -76,6 +76,7 @@ class Page:
             "clock": lambda at, seconds=False: _clock(at, zone, seconds),
             "linked": _linked,
             "told": _told,
+            "device_glyph": lambda look: _GLYPHS.get(look.kind, look.kind),
             "glyph": lambda line: "alert" if line.tone == "bad" else _GLYPHS.get(line.channel, line.channel),
             "colour": lambda line: "" if line.tone == "bad" else _COLOURS.get(line.channel, "muted"),
         }
@@ -146,7 +147,7 @@ class Page:
                         await device.trick(trick)
                 case _:
                     raise HTTPException(404)
-        self._diary.changed(device.look.kind)
+        self._diary.changed(device.standin.kind)
         return RedirectResponse(f"/?lang={self._language(request)}#dev-{device.look.kind}", status_code=303)
 
     async def _write(self, device: Device, text: str, file: object) -> None:
@@ -169,7 +170,7 @@ class Page:
     def _set(self, device: Device, how: str) -> None:
         with suppress(ValueError):
             device.standin.fail(Failing(how))
-            self._diary.write(device.look.kind, f"set_{how}", tone="ok" if how == "not" else "bad")
+            self._diary.write(device.standin.kind, f"set_{how}", tone="ok" if how == "not" else "bad")
 
     async def _restart(self, request: Request) -> Response:
         _must_be_ours(request)
@@ -200,8 +201,10 @@ class Page:
             self._open.discard(queue)
 
     def _tell(self, channel: str) -> None:
+        concerned = [device.look.kind for device in self._devices.values() if device.standin.kind == channel]
         for queue in self._open:
-            queue.put_nowait(channel if channel in self._devices else "diary")
+            for name in concerned or ["diary"]:
+                queue.put_nowait(name)
 
     def _newest(self) -> list[Happening]:
         return self._diary.lines[: -SHOWN - 1 : -1]
