@@ -64,7 +64,7 @@ def find_bounce(mail: Mail) -> Bounce | None:
     if not fields and not failing and not failed:
         if not is_failure_notice(mail) and not is_delivery_report(mail):
             return None
-        failed = _named(mail, words, text)
+    named = failed or failing or _named(mail, words, text)
     status = status_in(fields.get("status", ""), fields.get("diagnostic-code", ""), words, text)
     verdict = judge(status, f"{fields.get('diagnostic-code', '')}\n{words}\n{value(mail, 'Subject')}")
     waiting = (failing and not failed) or (status or "5").startswith("4")
@@ -73,7 +73,7 @@ def find_bounce(mail: Mail) -> Bounce | None:
     reason = fields.get("diagnostic-code", "") or status or value(mail, "Subject")
     return Bounce(
         original_ids=_original_ids(mail, fields, text),
-        recipient=recipient or next(iter(sorted(failed | failing)), None),
+        recipient=recipient or next(iter(sorted(named)), None),
         action=action,
         status=status,
         reason=re.sub(r"\s+", " ", reason).strip()[:300],
@@ -165,6 +165,8 @@ def _text(mail: Mail) -> str:
             content = part.get_payload(decode=True)
             charset = part.get_content_charset()
             pieces.append(decode(content[:_TEXT_LIMIT], charset) if isinstance(content, bytes) else "")
+        elif part.get_content_maintype() == "multipart" and isinstance(broken := part.get_payload(), str):
+            pieces.append(broken[:_TEXT_LIMIT])  # its parts could not be told apart
     return "\n".join(pieces)[:_TEXT_LIMIT]
 
 

@@ -92,7 +92,12 @@ async def test_a_mail_that_was_removed_meanwhile_is_none_and_the_next_is_read(se
     server.gone.add(1)
     assert await imap.fetch(1, 10_000) is None
     two = await imap.fetch(2, 10_000)
-    assert two and two.raw.endswith(b"(two {3}\r\n) x") and two.received_at.isoformat() == "2026-03-02T14:30:00+00:00"
+    assert (
+        two
+        and two.received_at
+        and two.raw.endswith(b"(two {3}\r\n) x")
+        and two.received_at.isoformat() == "2026-03-02T14:30:00+00:00"
+    )
 
 
 async def test_the_last_mail_that_every_search_names_is_not_read_again(server: ImapStandIn, imap: Imap) -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,59 @@ async def test_an_answer_is_named_by_its_remedy(
         await at_mail.channel.send(outbound())
     assert at_mail.smtp.taken == []
     assert await at_mail.channel.send(outbound())
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "means"),
+    [
+        ("RCPT", "550 5.1.1 nobody here", "address"),
+        ("RCPT", "550 5.1.10 no such recipient", "address"),
+        ("RCPT", "550 5.2.1 disabled", "address"),
+        ("RCPT", "550 No such user here", "address"),
+        ("RCPT", "550 blocked using a list of spammers", "message"),
+        ("RCPT", "552 5.2.2 mailbox full", "message"),
+        ("RCPT", "550 5.7.1 not you", "message"),
+        ("RCPT", "550 sorry", "message"),
+        ("END", "552 5.3.4 message too large", "message"),
+        ("END", "554 5.7.1 rejected by content policy", "message"),
+        ("END", "550 5.7.350 looks like spam", "message"),
+        ("END", "554 Transaction failed", "message"),
+    ],
+)
+async def test_only_a_bad_address_makes_an_address_bad(at_mail: AtMail, verb: str, answer: str, means: str) -> None:
+    at_mail.smtp.says[verb] = [answer]
+    with pytest.raises(Undeliverable) as caught:
+        await at_mail.channel.send(outbound())
+    assert caught.value.means == means
+
+
+async def test_long_ids_leave_as_they_are_and_a_thread_is_not_torn(at_mail: AtMail) -> None:
+    """The library wrote a line of long ids as encoded words, which no program reads as ids."""
+    chain = tuple(f"<acuse.{number:024x}.0123456789abcdef@soporte.una-empresa.example.com.co>" for number in range(9))
+    sent = await at_mail.channel.send(outbound(replies_to=chain, subject="¿Qué pasó? " + "Ñandú " * 30))
+    read = message_from_bytes(at_mail.smtp.taken[0], policy=default)
+    assert read["References"].split() == list(chain) and read["In-Reply-To"] == chain[-1]
+    assert read["Message-ID"].strip() == sent and b"=?utf-8?q?=3C" not in at_mail.smtp.taken[0]
+    assert at_mail.smtp.taken[0].isascii() and max(map(len, at_mail.smtp.taken[0].split(b"\r\n"))) < 998
+
+
+@pytest.mark.parametrize("kind", ["survey", "followup", "broadcast", "marketing"])
+def test_what_one_may_do_without_can_be_ended_by_one_click(kind: str) -> None:
+    mail = written(kind=kind, unsubscribe="https://nube.example/u/abc")
+    assert mail["List-Unsubscribe"] == "<https://nube.example/u/abc>"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+def test_what_is_owed_cannot_be_and_a_bad_link_is_left_out() -> None:
+    for kind, link in (
+        ("receipt", "https://a.co/u"),
+        ("closing", "https://a.co/u"),
+        ("survey", None),
+        ("survey", "http://a.co/u"),
+        ("survey", "https://a.co/u>\r\nBcc: eva@example.com"),
+    ):
+        mail = written(kind=kind, unsubscribe=link)
+        assert mail["List-Unsubscribe"] is None and mail["List-Unsubscribe-Post"] is None and mail["Bcc"] is None
 
 
 async def test_no_server_is_unavailable(at_mail: AtMail) -> None:
