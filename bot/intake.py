@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from bot.bursts import VOICE
 from bot.cleaning import bounded, clean
 from bot.codes import readings
 from bot.delivery import Deliveries
@@ -60,6 +61,8 @@ class Intake:
         raw, files = await self._store_files(arrival) if isinstance(arrival, Inbound) else (None, [])
         async with self._parts.database.transaction() as tx:
             match arrival:
+                case Inbound() if arrival.aside and not await self._goes_on(tx, arrival):
+                    logger.info("intake: %s: passed over: not written to us", account)
                 case Inbound():
                     kept = await self._keep_message(tx, arrival, raw, files)
                 case Edited():
@@ -99,6 +102,7 @@ class Intake:
             name=inbound.name,
             language=inbound.language if inbound.language in self._parts.company.languages else None,
             verified_by=proved_by,
+            same_as=inbound.same_as,
         )
         if contact.verified_at is None and proved_by is not None:
             contact.verified_at, contact.verified_by = self._parts.now(), proved_by
@@ -113,7 +117,7 @@ class Intake:
             subject=inbound.subject,
             pressed=inbound.pressed,
             event={"start": inbound.start} if inbound.start else {},
-            extra=dict(inbound.extra),
+            extra={**inbound.extra, VOICE: True} if inbound.voice else dict(inbound.extra),
             machine=inbound.machine,
             authentic=features.verified or inbound.authentic or await self._answers_us(tx, contact, inbound),
             raw_sha256=raw.sha256 if raw else None,
@@ -174,6 +178,12 @@ class Intake:
             conversation.case_id = known.case_id
             conversation.speaker = known.speaker
         return conversation
+
+    async def _goes_on(self, tx: Transaction, inbound: Inbound) -> bool:
+        """Whether this person talks with us in the thread that they wrote into."""
+        contact = await tx.people.contact(inbound.sender.account, inbound.sender.value)
+        talk = await self._by_reference(tx, contact, inbound) if contact else None
+        return talk is not None and contact is not None and talk.contact_point_id == contact.id
 
     async def _by_reference(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> Conversation | None:
         ours = await tx.outbox.by_provider_ids(contact.account, inbound.replies_to)

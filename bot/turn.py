@@ -246,6 +246,7 @@ class Turns:
             source=understood.source,
             pressed=meant(burst.pressed)[0],
             files=burst.files,
+            voice=burst.voice,
             code=codes[0] if codes else None,
             channel=self._parts.kinds.get(talking.conversation.account, talking.conversation.account),
             channels=kinds,

@@ -13,6 +13,7 @@ from storage.scope import Scope
 from storage.tables import Case, ContactPoint, Conversation, Person, Verification
 
 _AT = "WHERE account = %s AND address = %s"
+_ANY_AT = "WHERE account = %s AND address = ANY(%s) ORDER BY created_at"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))"
 
 
@@ -43,21 +44,30 @@ class People:
         )
 
     async def ensure(
-        self, account: str, address: str, *, name: str | None, language: str | None, verified_by: str | None
+        self,
+        account: str,
+        address: str,
+        *,
+        name: str | None,
+        language: str | None,
+        verified_by: str | None,
+        same_as: Sequence[str] = (),
     ) -> ContactPoint:
         """The contact point, made together with its person if nobody wrote from there before.
 
-        Ten first messages in parallel make one person (P4): the address itself is locked while it is made.
+        Ten first messages in parallel make one person (P4): the address itself is locked while it is made. `same_as`
+        are other ways to write it: whoever has one of them is the same person (P6), and each keeps its own address.
         """
         direct = self._scope.direct
         if found := await self.contact(account, address):
             return found
-        _, made_meanwhile = await direct.run(
-            (_LOCK, (f"{account}\n{address}",)), reading(ContactPoint, _AT, account, address)
-        )
+        name_of_lock = f"{account}\n{min([address, *same_as])}"
+        _, made_meanwhile = await direct.run((_LOCK, (name_of_lock,)), reading(ContactPoint, _AT, account, address))
         if made_meanwhile:
             return direct.load(ContactPoint, made_meanwhile)[0]
         now = self._scope.now()
+        if same_as and (others := await direct.find(ContactPoint, _ANY_AT, account, list(same_as))):
+            return self._new_contact(others[0].person_id, account, address, verified_by, now)
         person = direct.new(
             Person, id=self._scope.ids(), name=name, folded=fold(name or ""), language=language, created_at=now
         )

@@ -111,7 +111,8 @@ async def test_when_the_content_api_is_away_numbers_do(whatsapp: WhatsApp, twili
 
 
 async def test_P1_outside_the_window_free_text_never_leaves(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
-    """No template is approved: another way must be found, and nothing counts as sent."""
+    """No template is approved yet: another way must be found, and nothing counts as sent."""
+    await whatsapp.templates(push=True)
     with pytest.raises(Undeliverable) as caught:
         await whatsapp.send(to_ana(window_open=False))
     assert caught.value.means == "message" and twilio.messages == []
