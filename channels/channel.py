@@ -124,6 +124,7 @@ class Inbound:
     provider_id: str | None = None  # the provider's id of this message, where it differs from `key`
     extra: Mapping[str, Any] = field(default_factory=dict)  # what `settle` needs later
     same_as: tuple[str, ...] = ()  # other ways to write the same address on this account: they are one person
+    aside: bool = False  # in a shared place and not to us: it matters only where a talk with this person goes on
     voice: bool = False  # it was spoken: `media` holds the recording, `text` is empty
     phone: str | None = None  # +57…: a number that the provider vouches is the sender's own (not just typed or sent on)
     cursor: Cursor | None = None

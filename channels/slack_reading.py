@@ -114,6 +114,7 @@ def _message(event: Json, body: Json, views: Views, key: str, me: str | None) ->
         media=media,
         thread=f"{channel}:{root}" if root else channel,
         replies_to=(provider_id(channel, str(thread)),) if thread and thread != ts else (),
+        aside=not private and event["type"] == "message" and channel not in views.open_channels,
         provider_id=provider_id(channel, ts, thread),
         extra={"channel": channel, "pane": bool(private and thread), "user": event["user"], "thread": root},
     )
@@ -128,7 +129,9 @@ def _not_for_us(event: Json, channel: str, views: Views, me: str | None, private
         return "slack: it comes as a message as well" if event["type"] == "app_mention" else None
     if event["type"] == "app_mention":
         return None
-    return "slack: it comes as a mention as well" if named else "slack: not written to us"
+    if named:
+        return "slack: it comes as a mention as well"
+    return None if event.get("thread_ts") else "slack: not written to us"
 
 
 def _edited(event: Json, body: Json, views: Views, key: str, me: str | None) -> Arrival:

@@ -16,7 +16,7 @@ from channels.memory import Memory
 from channels.slack import Slack
 from storage.tables import DeskThread, Note
 from tests.bot.rows import messages, outgoing, rows, send_all
-from tests.channels.slack_standin import DESK, Events, FakeSlack, account, signed
+from tests.channels.slack_standin import DESK, SHARED, Events, FakeSlack, account, signed
 from tests.conftest import Clock
 from tests.world import CHAT, World, a_world
 
@@ -60,6 +60,13 @@ class Office:
         for arrival in self.channel.read(signed(body, form=form, at=at)):
             assert isinstance(arrival, DeskAct), arrival
             await self.world.intake.keep("slack", arrival)
+
+    async def keep(self, body: dict[str, Any]) -> UUID | None:
+        """A customer writes in Slack; returns the conversation."""
+        at = str(int(self.world.parts.now().timestamp()))
+        (arrival,) = self.channel.read(signed(body, at=at))
+        kept = await self.world.intake.keep("slack", arrival)
+        return kept.conversation_id if kept else None
 
     def below(self) -> list[str]:
         """What was written below cards."""
@@ -291,12 +298,20 @@ async def test_a_file_below_the_card_reaches_the_customer(office: Office) -> Non
 async def test_a_customer_who_writes_in_slack_is_answered_in_the_thread(office: Office, clock: Clock) -> None:
     office.slack.person("U0EXT", "Rosa Gil", locale="es-CO", team_id="T0ELSE")
     body = office.events.mention(HELP, user="U0EXT", user_team="T0ELSE", ts="100.1")
-    at = str(int(clock().timestamp()))
-    (arrival,) = office.channel.read(signed(body, at=at))
-    kept = await office.world.intake.keep("slack", arrival)
-    assert kept is not None
+    here = await office.keep(body)
+    assert here is not None
     clock.advance(timedelta(seconds=4))
-    await office.world.settle(kept.conversation_id)
+    await office.world.settle(here)
     said = [one for one in office.slack.said() if one["channel"] != DESK]
     assert said and all(one["thread_ts"] == "100.1" for one in said)
-    assert len(await messages(office.world, kept.conversation_id)) == 1
+    assert len(await messages(office.world, here)) == 1
+
+
+async def test_in_a_shared_channel_the_talk_goes_on_without_our_name_and_others_talk_in_peace(office: Office) -> None:
+    first = await office.keep(office.events.mention(HELP, user="U0ROSA", ts="100.1"))
+    assert first is not None
+    more = office.events.message("el pedido es 48213", user="U0ROSA", channel=SHARED, thread_ts="100.1")
+    assert await office.keep(more) == first
+    colleague = office.events.message("¿almorzamos?", user="U0LUIS", channel=SHARED, thread_ts="100.1")
+    assert await office.keep(colleague) is None
+    assert [one.text for one in await messages(office.world)] == [HELP, "el pedido es 48213"]

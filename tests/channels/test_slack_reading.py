@@ -141,6 +141,13 @@ def test_people_of_a_shared_channel_may_talk_among_themselves() -> None:
     assert isinstance(read(events.message(f"<@{ME}> hola", channel=SHARED)), Ignored)  # the mention brings it
 
 
+def test_words_in_a_thread_without_our_name_are_aside() -> None:
+    got = message(events.message("¿y mi caso?", channel=SHARED, thread_ts="100.1"))
+    assert got.aside and got.replies_to == (f"{SHARED}:100.1",)
+    assert not message(events.mention("¿y mi caso?", thread_ts="100.1")).aside
+    assert not message(events.message("¿y mi caso?", thread_ts="100.1")).aside
+
+
 def test_where_every_message_is_for_us_it_comes_once() -> None:
     assert message(events.message("se dañó", channel="C0OPEN")).text == "se dañó"
     assert message(events.message(f"<@{ME}> se dañó", channel="C0OPEN")).text == "se dañó"
