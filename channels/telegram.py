@@ -44,6 +44,7 @@ _PHOTOS = ("image/jpeg", "image/png", "image/webp")
 _UNFINISHED = 1000  # messages whose first parts have left, kept until the rest has
 _PAYLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECOND = timedelta(seconds=1)
+_TYPING = timedelta(seconds=4)  # it is shown for five
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)  # Telegram opens the link to draw it: a single-use one is spent then
 
 
@@ -110,6 +111,7 @@ class Telegram:
         )
         self._files = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(20, pool=60))
         self._username: str | None = None
+        self._typing: OrderedDict[str, datetime] = OrderedDict()  # since when, by chat
         self._left: OrderedDict[str, list[Part]] = OrderedDict()  # what of a message has yet to leave, by our key
 
     async def listen(self, since: Cursor | None) -> AsyncIterator[Arrival]:
@@ -187,7 +189,14 @@ class Telegram:
             await self._bot.edit_message_reply_markup(chat_id=chat, message_id=message, reply_markup=None)
 
     async def notice(self, inbound: Inbound) -> None:
-        """Show that somebody is typing, for five seconds or until we write."""
+        """Show that somebody is typing, for five seconds or until we write; once for messages in quick succession."""
+        now, before = self._now(), self._typing.get(inbound.sender.value)
+        if before is not None and now - before < _TYPING:
+            return
+        self._typing[inbound.sender.value] = now
+        self._typing.move_to_end(inbound.sender.value)
+        while len(self._typing) > _UNFINISHED:
+            self._typing.popitem(last=False)
         with self._faults.harmless("typing was not shown"):
             await self._bot.send_chat_action(telegram_writing.chat(inbound.sender.value), ChatAction.TYPING)
 

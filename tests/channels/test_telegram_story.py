@@ -1,5 +1,7 @@
 """Telegram through a whole Acuse: albums, edits, repetitions, blocks, reactions. Telegram itself is a function."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,8 +12,12 @@ import httpx
 import pytest
 from telegram import Update
 
+from bot.hooks import Forged, Hooks
 from bot.policy import Policy
+from channels.channel import House, Request
 from channels.telegram import Settings, Telegram
+from channels.telegram_faults import Faults
+from channels.telegram_hook import HEADER, Hook
 from channels.telegram_reading import read
 from storage.tables import Attachment, Outgoing
 from tests.bot.rows import contact, messages, outgoing, rows
@@ -19,6 +25,7 @@ from tests.conftest import Clock
 from tests.world import World, a_world
 
 ANA = 77
+HOUSE = House(bytes(32), "https://nube.example")
 
 
 class BotApi:
@@ -51,8 +58,8 @@ def api() -> BotApi:
 
 @pytest.fixture
 async def world(database_url: str, clock: Clock, tmp_path: Path, api: BotApi) -> AsyncIterator[World]:
-    settings = Settings.model_validate({"token": "4242:AAE"})
-    channel = Telegram("telegram", settings, now=clock, transport=httpx.MockTransport(api))
+    settings = Settings.model_validate({"token": "4242:AAE", "webhook": True})
+    channel = Telegram("telegram", settings, now=clock, house=HOUSE, transport=httpx.MockTransport(api))
     policy = Policy(undo_seconds=0)
     async with a_world(database_url, clock, tmp_path, policy=policy, channels={"telegram": channel}) as made:
         yield made
@@ -172,3 +179,36 @@ async def test_P23_the_first_word_of_all_is_a_start_without_words_and_is_answere
     assert api.sent[0]["text"].startswith("Recebi sua mensagem")
     assert {one.language for one in await outgoing(world)} == {"pt"}
     assert len(await world.cases()) == 0
+
+
+def call(number: int, text: str, *, secret: str | None = None) -> Request:
+    """What Telegram posts for a message of Ana's."""
+    hook = Hook("telegram", "4242:AAE", HOUSE, Faults("telegram", "4242:AAE"), anywhere=False)
+    person, chat = {"id": ANA, "is_bot": False, "first_name": "Ana"}, {"id": ANA, "type": "private"}
+    message = {"message_id": number, "date": 1772461800 + number, "from": person, "chat": chat, "text": text}
+    body = json.dumps({"update_id": 500 + number, "message": message}).encode()
+    return Request(method="POST", url=str(hook.url), headers={HEADER: secret or str(hook.secret)}, body=body)
+
+
+async def test_P5_twenty_calls_at_once_with_one_message_are_one_message_and_one_answer(world: World, ana: Ana) -> None:
+    hooks = Hooks(world.parts, world.intake)
+    replies = await asyncio.gather(*(hooks.take("telegram", call(1, "El pedido 88231 llegó roto")) for _ in range(20)))
+    assert {reply.status for reply in replies} == {204}
+    await ana.waits()
+    assert len(await messages(world)) == 1
+    assert (len(await outgoing(world, "ack")), len(_answers(await outgoing(world)))) == (1, 1)
+
+
+async def test_P4_ten_messages_at_once_of_somebody_new_are_one_person_and_one_talk(world: World, ana: Ana) -> None:
+    hooks = Hooks(world.parts, world.intake)
+    await asyncio.gather(*(hooks.take("telegram", call(number, f"parte {number}")) for number in range(1, 11)))
+    await ana.waits()
+    assert len(await world.conversations()) == 1
+    assert sorted(one.text for one in await messages(world)) == sorted(f"parte {number}" for number in range(1, 11))
+    assert (len(await outgoing(world, "ack")), len(_answers(await outgoing(world)))) == (1, 1)
+
+
+async def test_a_stranger_who_calls_leaves_nothing(world: World) -> None:
+    with pytest.raises(Forged):
+        await Hooks(world.parts, world.intake).take("telegram", call(1, "soy Ana", secret="guessed"))
+    assert await messages(world) == []
