@@ -25,12 +25,13 @@ from bot.media import MediaFetcher
 from bot.orphans import Orphans
 from bot.parts import Parts
 from bot.pump import Pump
+from bot.reconciling import Reconciling
 from bot.sending import Sending
 from bot.staff import Staff
 from bot.ticker import Ticker
 from bot.turn import Turns
 from channels import CHANNELS
-from channels.channel import Channel, Listener
+from channels.channel import Channel, Listener, Reconciles
 from console import server as web
 from console.app import create_app
 from console.site import Site
@@ -155,6 +156,9 @@ def _keeps(
             if isinstance(channel, Listener):
                 pump = Pump(parts, built.intake, name, channel, lease=lambda lock: Lease(url, lock), holder=holder)
                 keeps.append(Keep(f"listener {name}", pump.run))
+            if isinstance(channel, Reconciles):
+                nightly = Reconciling(parts, built.intake, name, channel, lease=lambda lock: Lease(url, lock))
+                keeps.append(Keep(f"reconciling {name}", nightly.run))
     return keeps
 
 

@@ -61,9 +61,9 @@ def find_bounce(mail: Mail) -> Bounce | None:
     failing, failed = _recipients(mail)
     text = _text(mail)
     words = _COPY.split(text, 1)[0][:_WORDS_LIMIT]
-    if not fields and not failing and not failed:
-        if not is_failure_notice(mail) and not is_delivery_report(mail):
-            return None
+    said = bool(fields or failing or failed)
+    if not said and not is_failure_notice(mail) and not is_delivery_report(mail):
+        return None
     named = failed or failing or _named(mail, words, text)
     status = status_in(fields.get("status", ""), fields.get("diagnostic-code", ""), words, text)
     verdict = judge(status, f"{fields.get('diagnostic-code', '')}\n{words}\n{value(mail, 'Subject')}")
