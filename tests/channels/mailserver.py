@@ -81,10 +81,10 @@ class MailServer:
         other.login(user, PASSWORD)
         return other
 
-    def put(self, user: str, raw: bytes) -> None:
-        """Lay a mail into the mailbox without any delivery."""
+    def put(self, user: str, raw: bytes, *, folder: str = "INBOX", at: float | None = None) -> None:
+        """Lay a mail into a folder without any delivery, as received at that moment (seconds since 1970)."""
         other = self.client(user)
-        other.append("INBOX", "", time.time(), raw)
+        other.append(folder, "", time.time() if at is None else at, raw)
         other.logout()
 
     def count(self, user: str) -> int:

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -247,6 +247,46 @@ async def test_a_check_names_the_fault_and_its_remedy(server: MailServer, box: s
     for change, remedy in faults:
         health = await email(server, box, **change).check()
         assert not health.ok and remedy in (health.remedy or ""), (change, health)
+
+
+async def test_p10_two_folders_after_three_days_without_us_with_the_moments_of_their_arrival(
+    server: MailServer, box: str
+) -> None:
+    section = server.settings(box)
+    section["imap"]["mailbox"] = ["INBOX", "Peticiones & más"]
+    channel = Email("email", Settings.model_validate(section), now=now, secret=SECRET)
+    async with listening(channel) as listener:
+        await first_place(listener)
+        place = await first_place(listener)
+    days = [now().timestamp() - 86400 * back for back in (3, 2, 1)]
+    for number, at in enumerate(days):
+        await asyncio.to_thread(server.put, box, mail(f"e{number}", number).encode(), at=at)
+        folder = '"Peticiones &- m&AOE-s"'
+        await asyncio.to_thread(server.put, box, mail(f"p{number}", 9 + number).encode(), folder=folder, at=at)
+    async with listening(channel, place) as listener:
+        heard = [await message(listener) for _ in range(6)]
+    assert [one.text for one in heard if one.text[0] == "e"] == ["e0", "e1", "e2"]
+    assert sorted(one.text for one in heard if one.text[0] == "p") == ["p0", "p1", "p2"]
+    assert sorted({int(one.sent_at.timestamp()) for one in heard}) == [int(at) for at in days]
+
+
+async def test_p10_what_a_real_server_holds_is_compared_with_what_we_have(server: MailServer, box: str) -> None:
+    for number in range(1, 4):
+        await asyncio.to_thread(server.put, box, mail(f"n{number}", number).encode())
+    channel = email(server, box, since="all")
+    async with listening(channel) as listener:
+        heard = [await message(listener) for _ in range(3)]
+    await asyncio.to_thread(server.put, box, mail("n4", 4).encode())
+
+    async def known(ids: Sequence[str]) -> set[str]:
+        return {"<m1@test.local>", "<m3@test.local>"} & set(ids)
+
+    stock = await channel.take_stock(heard[-1].cursor, now() - timedelta(days=7), known)
+    assert (stock.held, len(stock.missing), stock.waiting) == (4, 1, 1) and stock.waiting_since is not None
+    found = [one async for one in channel.recover(stock.missing)]
+    assert [one.text for one in found if isinstance(one, Inbound)] == ["n2"]
+    assert [one.key for one in found if isinstance(one, Inbound)] == [heard[1].key]
+    assert "last mail just now" in (await channel.check()).detail
 
 
 async def test_a_folder_with_accents_can_be_the_mailbox(server: MailServer, box: str) -> None:
