@@ -1,93 +1,126 @@
-"""How good a model directory is on labelled messages, beside the baseline that it has to beat."""
+"""How good a model directory is on labelled messages, beside the baselines that it has to beat."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nlu import evaluate_baselines as baselines
+from nlu.evaluate_intervals import intervals
+from nlu.evaluate_pictures import draw
+from nlu.evaluate_predict import by_rules, of_model, served
 from nlu.model import load as load_model
-from nlu.train_data import LABELS, Example, extra, load, noisy_all, split
-from nlu.train_scores import Prediction, accepted, alarm_figures, macro_f1, rounded, summary, type_f1
+from nlu.train_card import write_card
+from nlu.train_data import BadData, Example, load, split
+from nlu.train_export import METRICS, write_metrics
+from nlu.train_noise import noisy_all, typos_all, without_accents
+from nlu.train_scores import Prediction, rounded, summary, type_f1
+from nlu.train_vectors import vectors_of
+
+Lines = Callable[[str], None]
+LENGTHS = ((3, "1-3 words"), (10, "4-10 words"), (30, "11-30 words"), (60, "31-60 words"), (10**9, "over 60 words"))
 
 
 def evaluate(
     model_dir: str | Path | None,
     data: Path,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Lines = lambda line: None,
     *,
+    out_dir: Path | None = None,
+    base_dir: Path | None = None,
     baseline: bool = True,
     everything: bool = False,
 ) -> dict[str, Any]:
     """Figures of a model (None: the shipped one) on the held-out part of `data`, as it is served.
 
-    `baseline` trains TF-IDF on the rest (extra [train]); `everything` measures all of `data`, for messages that no
-    training has seen.
+    `baseline` trains TF-IDF on the rest (extra [train]); `base_dir`, a Hugging Face encoder, adds the frozen encoder
+    and the figures with each genre left out. `everything` measures all of `data`: messages that no training has seen.
+    `out_dir` gets metrics.json, the card and the pictures.
     """
     examples = load(data)
     parts = split(examples)
     held_out = examples if everything else parts.held_out
+    if not held_out:
+        raise BadData(f"{data} has no held-out messages: measure all of them with --all")
     progress(f"{len(held_out)} of {len(examples)} messages are measured")
-    learn = [*parts.train, *parts.validation] if baseline and not everything else []
-    result: dict[str, Any] = rounded(figures(model_dir, held_out, learn=learn))
-    return result
-
-
-def predict(model_dir: str | Path | None, texts: Sequence[str]) -> Prediction:
-    """What serving says of these texts, one at a time."""
+    learn = [*parts.train, *parts.validation] if not everything else []
+    vectors = _vectors(base_dir, examples, progress) if base_dir and learn else None
     model = load_model(model_dir)
-    read = [model.read(text) for text in texts]
-    tasks = [task for task in LABELS if task in read[0]]
-    p = {t: np.array([[heads[t].get(name, 0.0) for name in LABELS[t]] for heads in read]) for t in tasks}
-    if "human_now" not in read[0]:
-        return Prediction(p)
-    chance = np.array([heads["human_now"]["human_now"] for heads in read])
-    return Prediction({**p, "human_now": chance}, chance >= model.urgent)
-
-
-def figures(model_dir: str | Path | None, held_out: Sequence[Example], learn: Sequence[Example] = ()) -> dict[str, Any]:
-    """All figures of metrics.json. `learn` trains the baseline; empty leaves it out."""
-    predicted = predict(model_dir, [e.text for e in held_out])
-    result = summary(held_out, predicted)
-    for name, key in (("by_language", "language"), ("by_genre", "genre"), ("by_channel", "channel")):
-        result[name] = _by(held_out, predicted, key)
-    noise = predict(model_dir, noisy_all([e.text for e in held_out]))
-    result["noise"] = {"type_macro_f1": type_f1(held_out, noise)}
-    if learn:
-        result["baseline_tfidf"] = _tfidf(learn, held_out)
+    found = figures(model, held_out, learn if baseline else [], vectors, progress)
+    result: dict[str, Any] = rounded(found | {"learned": 0 if everything else len(parts.train)})
+    if out_dir:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        write_metrics(out_dir, result)
+        write_card(out_dir, model.name, result)
+        draw(held_out, of_model(model, [e.text for e in held_out]), out_dir)
+        progress(f"{out_dir / METRICS}, the card and three pictures are written")
     return result
 
 
-def _by(examples: Sequence[Example], predicted: Prediction, key: str) -> dict[str, dict[str, float]]:
-    values = np.array([getattr(e, key) for e in examples])
+def figures(
+    model: Any,
+    held_out: Sequence[Example],
+    learn: Sequence[Example] = (),
+    vectors: Mapping[str, np.ndarray] | None = None,
+    progress: Lines = lambda line: None,
+) -> dict[str, Any]:
+    """All figures of metrics.json. `learn` trains the baselines; without it they are left out."""
+    predicted = of_model(model, [e.text for e in held_out])
+    result = summary(held_out, predicted)
+    result["interval_95"] = intervals(held_out, predicted)
+    for key in ("language", "genre", "channel", "country"):
+        result[f"by_{key}"] = _by(held_out, predicted, [getattr(e, key) for e in held_out])
+    result["by_length"] = _by(held_out, predicted, [_length(e.text) for e in held_out])
+    progress("with noise")
+    result["noise"] = _noise(model, held_out)
+    if "severity" in predicted.probability:
+        progress("beside the rules")
+        result["served"] = summary(held_out, served(model, held_out))
+        result["rules_alone"] = summary(held_out, by_rules(held_out))
+    if learn:
+        progress("TF-IDF with a linear layer")
+        result["baseline_tfidf"] = baselines.tfidf(learn, held_out)
+    if learn and vectors is not None:
+        progress("frozen encoder with a linear layer, whole and without each genre")
+        result["baseline_frozen"] = baselines.frozen(learn, held_out, vectors)
+        result["genre_left_out"] = baselines.genre_left_out(learn, held_out, vectors, progress)
+    return result
+
+
+def _vectors(base_dir: Path, examples: Sequence[Example], progress: Lines) -> dict[str, np.ndarray]:
+    progress(f"reading {len(examples)} messages with {base_dir.name}, some minutes")
+    found = vectors_of(base_dir, [e.text for e in examples])
+    return {e.id: vector for e, vector in zip(examples, found, strict=True)}
+
+
+def _noise(model: Any, examples: Sequence[Example]) -> dict[str, float]:
+    """Type macro-F1 of the same messages, written carelessly."""
+    texts = [e.text for e in examples]
+    ways = {
+        "type_macro_f1": noisy_all(texts),
+        "without_accents": [without_accents(t) for t in texts],
+        "capitals": [t.upper() for t in texts],
+        "typos": typos_all(texts),
+    }
+    return {name: type_f1(examples, of_model(model, written)) for name, written in ways.items()}
+
+
+def _length(text: str) -> str:
+    words = len(text.split())
+    return next(name for most, name in LENGTHS if words <= most)
+
+
+def _by(examples: Sequence[Example], predicted: Prediction, values: Sequence[str]) -> dict[str, dict[str, float]]:
     result = {}
     for value in sorted(set(values)):
-        keep = values == value
+        keep = np.array([v == value for v in values])
         chosen = [e for e, k in zip(examples, keep, strict=True) if k]
         mine = predicted.part(keep)
         right = [n in (e.type, e.second) for n, e in zip(mine.names("type"), chosen, strict=True)]
-        result[str(value)] = {
+        result[value] = {
             "messages": len(chosen),
             "type_macro_f1": type_f1(chosen, mine),
             "type_accuracy": float(np.mean(right)),
         }
     return result
-
-
-def _tfidf(learn: Sequence[Example], held_out: Sequence[Example]) -> dict[str, float]:
-    """Words and character n-grams with logistic regression: what a model without pretraining would reach."""
-    text, linear, pipeline = (extra(f"sklearn.{m}") for m in ("feature_extraction.text", "linear_model", "pipeline"))
-    features = pipeline.make_union(
-        text.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        text.TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
-    )
-    x, unseen = features.fit_transform([e.text for e in learn]), features.transform([e.text for e in held_out])
-    result = {}
-    for task in LABELS:
-        model = linear.LogisticRegression(max_iter=2000, C=10, class_weight="balanced")
-        names = list(model.fit(x, [getattr(e, task) for e in learn]).predict(unseen))
-        result[f"{task}_macro_f1"] = macro_f1(accepted(held_out, task, names), names)
-    model = linear.LogisticRegression(max_iter=2000, C=10, class_weight="balanced")
-    said = model.fit(x, [e.human_now for e in learn]).predict(unseen)
-    alarm = alarm_figures(np.array([e.human_now for e in held_out]), said)
-    return result | {"human_now_precision": alarm["precision"], "human_now_recall": alarm["recall"]}

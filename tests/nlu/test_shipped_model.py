@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nlu.evaluate import predict
+from nlu.evaluate_predict import predict
 from nlu.model import SHIPPED, ModelUnusable, load
 from nlu.train_data import LABELS, Example, split
 from nlu.train_data import load as load_examples
