@@ -24,6 +24,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+import mail_command
 import templates_command
 from bot.configuration import ConfigurationFaults
 from bot.sending import Sending
@@ -356,6 +357,7 @@ def _with_staff(act: Callable[[Staff], Awaitable[object]]) -> None:
 
 
 templates_command.register(app, _told)
+mail_command.register(app, _told)
 
 
 @app.command("version")
