@@ -30,7 +30,7 @@ from bot.configuration import ConfigurationFaults
 from bot.sending import Sending
 from bot.staff import ROLES, Staff, WeakPassword
 from bot.turn import Turns
-from channels.channel import Channel, Features, Health, Outbound
+from channels.channel import Channel, DeskPlace, Features, Health, Outbound
 from channels.memory import Memory
 from console import server as web
 from installation import (
@@ -50,6 +50,7 @@ from installation import (
     version,
 )
 from machine import leave, machine, run_until_over, serve
+from nlu import commands as learning
 from nlu.classify import classify_lines
 from nlu.understander import open_understander
 from storage import backup as backups
@@ -69,6 +70,8 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="Who works in the console.")
 app.add_typer(users, name="user")
+for learn in (learning.train, learning.evaluate):
+    app.command()(learn)
 
 
 @app.callback()
@@ -213,9 +216,12 @@ def check() -> None:
         terminal.print("[green]✓[/green] config.yaml")
         with database_at(config, data, beside=True) as base:
             _say_check(True, "database", reachable(base))
-            healthy = asyncio.run(_check_channels(config, base.url, data))
+            healthy, desks = asyncio.run(_check_channels(config, base.url, data))
+        if desks:
+            _say_check(True, "alerts", f"cards in {', '.join(desks)}")
         if not config.company.alert_to:
-            _say_check(None, "alerts", "nobody would be alerted when a person is needed: set company.alert_to")
+            if not desks:
+                _say_check(None, "alerts", "nobody would be alerted when a person is needed: set company.alert_to")
         elif all(kind != "email" for kind, _ in config.accounts.values()):
             _say_check(
                 None, "alerts", "nobody would be alerted: company.alert_to needs an e-mail account to write from"
@@ -226,7 +232,8 @@ def check() -> None:
             raise typer.Exit(1)
 
 
-async def _check_channels(config: Configuration, url: str, data: Path) -> bool:
+async def _check_channels(config: Configuration, url: str, data: Path) -> tuple[bool, list[str]]:
+    """Whether all are well, and which of them have a place for agents."""
     async with machine(config, url, data) as built:
         channels = built.parts.channels
         found = await asyncio.gather(*(_asked(channel) for channel in channels.values()))
@@ -234,7 +241,8 @@ async def _check_channels(config: Configuration, url: str, data: Path) -> bool:
             _say_check(health.ok, name, health.detail + (f"; {health.remedy}" if health.remedy else ""))
         problem = built.reader.problem
         _say_check(None if problem else True, "understanding", problem or built.reader.source)
-    return all(health.ok for health in found)
+    desks = [name for name, channel in channels.items() if isinstance(channel, DeskPlace) and channel.desk]
+    return all(health.ok for health in found), desks
 
 
 async def _asked(channel: Channel) -> Health:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from bot.bell import Bell, resting
 from bot.parts import Parts
 from bot.writing import say, write
-from channels.channel import Address
+from channels.channel import Address, DeskPlace
 from storage.tables import Conversation
 from storage.transaction import Transaction
 
@@ -42,7 +42,8 @@ class Alerts:
     async def _mail(self, tx: Transaction, conversation: Conversation) -> None:
         account = self._parts.account_of_kind("email")
         if account is None or not self._parts.company.alert_to:
-            logger.warning("alerts: somebody waits for a person, and nobody can be mailed: see company.alert_to")
+            if not any(isinstance(one, DeskPlace) and one.desk for one in self._parts.channels.values()):
+                logger.warning("alerts: somebody waits for a person, and nobody can be mailed: see company.alert_to")
             return
         case = await tx.cases.get(conversation.case_id) if conversation.case_id else None
         language = self._parts.company.languages[0]

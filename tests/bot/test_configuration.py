@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from bot.company import Company
 from bot.configuration import ConfigurationFaults, Fault, checked, sections
+from channels import CHANNELS
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "config.yaml").read_text(encoding="utf-8")
@@ -32,6 +33,7 @@ def test_the_shipped_file_works_unedited() -> None:
     assert found["database"] is None and found["channels"] == {"webchat": {}}
     assert found["bot"] == {
         "burst_seconds": {}, "silence_hours": 24, "attachment_limit_mb": 20, "status_lookups_per_hour": 10,
+        "share_corrections": False,
     }  # fmt: skip
     company = Company.model_validate(found["company"])
     assert (company.name, company.bot_name, company.country) == ("Nube", "Clara", "CO")
@@ -45,9 +47,15 @@ def test_what_is_commented_out_works_once_the_marks_are_gone() -> None:
     plain = "\n".join(
         line.replace("  # ", "  ", 1) if line.startswith("  # ") else line for line in SHIPPED.split("\n")
     )
-    found = sections(plain, {"TELEGRAM_TOKEN": "42:x", "MAIL_PASSWORD": "s3cret", "DATABASE_URL": "postgresql://x/y"})
+    twilio = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}
+    slack = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}
+    mail = {"MAIL_PASSWORD": "s3cret", "TELEGRAM_TOKEN": "42:x", "DATABASE_URL": "postgresql://x/y"}
+    found = sections(plain, {**twilio, **slack, **mail})
+    assert found["channels"]["slack"].keys() == CHANNELS["slack"].settings.model_fields.keys()
+    CHANNELS["slack"].settings.model_validate(found["channels"]["slack"])
     assert found["database"] == "postgresql://x/y"
-    assert found["channels"]["telegram"] == {"token": "42:x", "api_base_url": "https://api.telegram.org"}
+    telegram = {"token": "42:x", "webhook": False, "api_base_url": "https://api.telegram.org"}
+    assert found["channels"]["telegram"] == telegram
     email = found["channels"]["email"]
     known = {"address", "name", "username", "password", "imap", "smtp", "since", "reply_tag", "trusted_authserv"}
     assert set(email) == known
