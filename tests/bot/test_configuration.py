@@ -58,6 +58,7 @@ def test_what_is_commented_out_works_once_the_marks_are_gone() -> None:
     assert found["channels"]["telegram"] == telegram
     email = found["channels"]["email"]
     known = {"address", "name", "username", "password", "imap", "smtp", "since", "reply_tag", "trusted_authserv"}
+    known |= {"check_signatures", "aliases", "own_lists"}
     assert set(email) == known
     assert set(email["imap"]) == {"host", "port", "security", "ca_file", "mailbox"}
     assert set(email["smtp"]) == {"host", "port", "security", "ca_file"}
