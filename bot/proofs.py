@@ -141,15 +141,24 @@ class Proofs:
             )
         return link
 
-    async def follow_link(self, contact: ContactPoint, payload: str) -> Verification | None:
-        """Somebody opened a link: if it is ours and unused, their chat belongs to the person who asked for it."""
+    async def open_link(self, contact: ContactPoint, payload: str) -> Verification | None:
+        """The link that was opened here, if it is ours and unused. It proves nothing yet: a link can be passed on."""
         proof = await self._tx.verifications.by_secret(self._hash(payload))
-        if proof is None or proof.kind != "telegram" or proof.account != contact.account:
+        return proof if proof is not None and self._leads_here(proof, contact) else None
+
+    async def follow_link(self, contact: ContactPoint, proof_id: UUID) -> Verification | None:
+        """Whoever opened the link says that they had asked for it: their chat belongs to the person who did."""
+        proof = await self._tx.verifications.unused(proof_id)
+        if proof is None or not self._leads_here(proof, contact):
             return None
         proof.address = contact.address
         person = await self._tx.people.get(proof.person_id)
         await self._prove(proof, person, "link")
         return proof
+
+    @staticmethod
+    def _leads_here(proof: Verification, contact: ContactPoint) -> bool:
+        return proof.kind == "telegram" and proof.account == contact.account
 
     async def _prove(self, proof: Verification, person: Person, by: str) -> None:
         assert proof.address is not None

@@ -35,6 +35,7 @@ class Talking:
     received: datetime | None = None  # when the first of them came: the term of a new case counts from there
     said: list[fx.Say] = field(default_factory=list)
     link: str | None = None
+    following: UUID | None = None  # the proof of a link that this chat follows: its caller joins the people
     unsent: set[str] = field(default_factory=set)  # addresses that no code could be mailed to in this turn
     actor: str = "bot"
     authentic: bool = True  # False: the sender of what is answered is not proved
@@ -94,6 +95,8 @@ class Talking:
                     self.unsent.add(email)
             case fx.LinkTelegram():
                 self.link = await self._proofs.make_link(self.conversation, self.person)
+            case fx.FollowLink(proof):
+                self.following = UUID(proof)
             case fx.LeaveCase():
                 await self._leave()
             case fx.SetLanguage(language):

@@ -161,13 +161,10 @@ class Turns:
         talking = await Talking.begin(self._parts, tx, conversation, **_entries(bursts))
         for burst in bursts:
             start = burst.messages[0].event.get("start")
-            if start and len(start) == LINK_LENGTH and not await self._linked(tx, talking, start):
-                talking.said.append(fx.Say(line="link_expired"))
-                continue
             if start and len(start) == LINK_LENGTH:
-                await talking.finish()  # what was said before belongs to the talk as it was
-                talking = await Talking.begin(self._parts, tx, conversation, **_entries(bursts))
-                await talking.feed(ev.ChannelLinked(self._parts.kinds[conversation.account], talking.contact.address))
+                await self._opened(tx, talking, start)
+                if talking.following is not None:
+                    talking = await self._joined(tx, talking, bursts)
                 continue
             talking.authentic = all(message.authentic for message in burst.messages)
             if (case := await self._other_case(tx, talking, burst)) is not None:
@@ -179,6 +176,8 @@ class Turns:
                 continue
             if not burst.empty:
                 await talking.feed(self._event(burst, talking))
+            if talking.following is not None:
+                talking = await self._joined(tx, talking, bursts)
             limit = {"limit": f"{self._parts.policy.attachment_limit_mb:g} MB"}
             talking.said.extend(fx.Say(line=line, blanks=limit) for line in burst.refused)
         allowed = not talking.said or await self._may_answer(tx, talking)
@@ -209,19 +208,36 @@ class Turns:
             return conversation.answers <= at_most
         return await tx.limits.use(f"answers:{talking.contact.id}", at_most=at_most, within=timedelta(hours=1))
 
-    async def _linked(self, tx: Transaction, talking: Talking, payload: str) -> bool:
-        """A single-use link was opened here: this chat is the same person's, and goes on with the same case."""
-        proof = await Proofs(self._parts, tx).follow_link(talking.contact, payload)
+    async def _opened(self, tx: Transaction, talking: Talking, payload: str) -> None:
+        """A single-use link was opened here. Whoever is not that person yet is asked whether they wished for it."""
+        proof = await Proofs(self._parts, tx).open_link(talking.contact, payload)
         if proof is None:
-            return False
-        asked_in = await tx.conversations.get(proof.conversation_id)
-        if asked_in is not None and asked_in.id != talking.conversation.id:
-            talking.conversation.case_id = talking.conversation.case_id or asked_in.case_id
-            talking.conversation.speaker = asked_in.speaker
-        person = await tx.people.get(proof.person_id)
-        person.preferred_contact_id = talking.contact.id
-        await tx.flush()
-        return True
+            await talking.feed(ev.LinkOver())
+        elif proof.person_id == talking.person.id:
+            talking.following = proof.id
+        else:
+            asked_in = await tx.conversations.get(proof.conversation_id)
+            account = asked_in.account if asked_in is not None else talking.conversation.account
+            await talking.feed(ev.LinkOpened(str(proof.id), self._parts.kinds.get(account, account)))
+
+    async def _joined(self, tx: Transaction, talking: Talking, bursts: Sequence[Burst]) -> Talking:
+        """This chat is now of the person who asked for the link, and goes on with the same case."""
+        conversation, proof_id = talking.conversation, talking.following
+        assert proof_id is not None
+        await talking.finish()  # what was said before belongs to the talk as it was
+        proof = await Proofs(self._parts, tx).follow_link(talking.contact, proof_id)
+        if proof is not None:
+            asked_in = await tx.conversations.get(proof.conversation_id)
+            if asked_in is not None and asked_in.id != conversation.id:
+                conversation.case_id = conversation.case_id or asked_in.case_id
+                conversation.speaker = asked_in.speaker
+            person = await tx.people.get(proof.person_id)
+            person.preferred_contact_id = talking.contact.id
+            await tx.flush()
+        joined = await Talking.begin(self._parts, tx, conversation, **_entries(bursts))
+        kind = self._parts.kinds[conversation.account]
+        await joined.feed(ev.ChannelLinked(kind, joined.contact.address) if proof is not None else ev.LinkOver())
+        return joined
 
     def _event(self, burst: Burst, talking: Talking) -> ev.Event:
         if burst.understanding is None:
@@ -271,7 +287,8 @@ def _entries(bursts: Sequence[Burst]) -> dict[str, Any]:
     messages = [message for burst in bursts for message in burst.messages if message.kind == "person"]
     return {
         "entries": [message.id for message in messages],
-        "received": min((message.received_at for message in messages), default=None),
+        # the provider's time counts where it is earlier: what waited for us during an outage had arrived all the same
+        "received": min((min(one.sent_at, one.received_at) for one in messages), default=None),
     }
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, delete, func, select
 
@@ -191,10 +192,17 @@ class Verifications:
 
     async def by_secret(self, secret_hash: str) -> Verification | None:
         """The unused, unexpired proof with this secret, locked: it is taken once."""
+        return await self._unused(col(Verification.secret_hash) == secret_hash)
+
+    async def unused(self, verification_id: UUID) -> Verification | None:
+        """This proof, locked, as long as it serves."""
+        return await self._unused(col(Verification.id) == verification_id)
+
+    async def _unused(self, condition: ColumnElement[bool]) -> Verification | None:
         query = (
             select(Verification)
             .where(
-                Verification.secret_hash == secret_hash,
+                condition,
                 col(Verification.used_at).is_(None),
                 col(Verification.expires_at) > self._scope.now(),
             )

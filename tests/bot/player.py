@@ -179,6 +179,7 @@ class Player:
         self.given: dict[str, str] = {}
         self.last: list[fx.Effect] = []
         self._heard: set[bool] = set()
+        self._linked = "telegram"
 
     def play(self, line: Line) -> None:
         """One line of a dialogue: an event, or what must have been said."""
@@ -194,7 +195,8 @@ class Player:
             case "clock":
                 self._happens(ev.SilenceDay())
             case "link":
-                self._happens(ev.ChannelLinked(line.words["es"], "4242"))
+                self._linked = line.words["es"]
+                self._happens(ev.LinkOpened("proof", self.given.get("channel", "web")))
             case "bot":
                 self._must_say(line, notice=False)
             case "notice":
@@ -236,6 +238,8 @@ class Player:
                     yield from self._feed(self._look_up(code))
                 case fx.VerifyCode(code):
                     yield from self._feed(self._verify(code))
+                case fx.FollowLink():
+                    yield from self._feed(ev.ChannelLinked(self._linked, "4242"))
                 case _:
                     pass
 

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 import pytest_asyncio
 
+from bot.catalogue import blanks_of
 from bot.desk_cards import DeskCards
-from channels.channel import DeskAct, Undeliverable
+from bot.desk_line import desk_words
+from bot.hooks import Hooks
+from channels.channel import DeskAct, Forged, Undeliverable
 from channels.memory import Memory
 from channels.slack import Slack
 from storage.tables import DeskThread, Note
@@ -315,3 +319,23 @@ async def test_in_a_shared_channel_the_talk_goes_on_without_our_name_and_others_
     colleague = office.events.message("¿almorzamos?", user="U0LUIS", channel=SHARED, thread_ts="100.1")
     assert await office.keep(colleague) is None
     assert [one.text for one in await messages(office.world)] == [HELP, "el pedido es 48213"]
+
+
+async def test_p5_twenty_calls_with_one_event_are_one_message_and_the_challenge_is_answered(office: Office) -> None:
+    hooks, at = Hooks(office.world.parts, office.world.intake), str(int(office.world.parts.now().timestamp()))
+    body = office.events.message("hola", user="U0ROSA", channel="D0ROSA")
+    replies = await asyncio.gather(*(hooks.take("slack", signed(body, at=at)) for _ in range(20)))
+    assert {one.status for one in replies} == {200} and len(await messages(office.world)) == 1
+    challenge = {"type": "url_verification", "challenge": "c-1"}
+    assert (await hooks.take("slack", signed(challenge, at=at))).body == b"c-1"
+    with pytest.raises(Forged):
+        await hooks.take("slack", signed(body, at="not-a-number"))
+
+
+def test_the_three_languages_say_the_same() -> None:
+    words = desk_words()
+    names = words.names("es")
+    assert names == words.names("en") == words.names("pt")
+    for name in names:
+        blanks = {blanks_of(words.line(name, language)) for language in ("es", "en", "pt")}
+        assert len(blanks) == 1, name

@@ -63,6 +63,13 @@ async def _asks_for_link(world: World) -> str:
     return found.group(1)
 
 
+async def _follows(world: World, payload: str, account: str = "telegram", who: str = "77") -> UUID:
+    """Somebody opens the link and says that it was they who asked for it."""
+    talk = await world.write(account, who, "/start", start=payload)
+    await world.write(account, who, "Sí, fui yo", pressed="link:yes")
+    return talk
+
+
 def _announced(world: World, sender: str) -> bool:
     """Whether the last Answer said that a code was sent; if not, it must say that none could be."""
     text = world.sent("chat", sender)[-1].text
@@ -158,7 +165,7 @@ class TestLinks:
 
     async def test_the_link_joins_the_chat_and_goes_on_with_the_case(self, world: World) -> None:
         payload = await _asks_for_link(world)
-        telegram = await world.write("telegram", "77", "/start", start=payload)
+        telegram = await _follows(world, payload)
         ana, other = await contact(world, "chat", "ana"), await contact(world, "telegram", "77")
         assert ana.person_id == other.person_id
         [talk] = [one for one in await world.conversations() if one.id == telegram]
@@ -169,19 +176,33 @@ class TestLinks:
         await world.write("telegram", "77", "¿cómo va mi caso?")
         assert case.code in world.sent("telegram")[before].text
 
+    async def test_P8_whoever_was_sent_a_link_by_somebody_else_is_asked_and_joined_to_nobody(
+        self, world: World
+    ) -> None:
+        """A stranger asks for a link and sends it to Ana: neither sees anything of the other."""
+        await world.write("telegram", "ana", BROKEN)
+        payload = await _asks_for_link(world)  # of the stranger in the chat
+        await world.write("telegram", "ana", "/start", start=payload)
+        assert "¿Fuiste tú?" in world.sent("telegram", "ana")[-1].text
+        victim, stranger = await contact(world, "telegram", "ana"), await contact(world, "chat", "ana")
+        assert victim.person_id != stranger.person_id
+        await world.write("telegram", "ana", "no, yo no pedí nada", pressed="link:no")
+        await world.write("telegram", "ana", "Sí, fui yo", pressed="link:yes")
+        assert (await contact(world, "telegram", "ana")).person_id == victim.person_id
+
     @pytest.mark.parametrize("how", ["used", "old", "invented", "another account"])
     async def test_no_other_link_opens_anything(self, world: World, clock: Clock, how: str) -> None:
         payload = await _asks_for_link(world)
         account = "telegram"
         if how == "used":
-            await world.write("telegram", "77", "/start", start=payload)
+            await _follows(world, payload)
         elif how == "old":
             clock.advance(timedelta(hours=24, seconds=1))
         elif how == "invented":
             payload = payload[::-1]
         else:
             account = "telegram2"
-        await world.write(account, "666", "/start", start=payload)
+        await _follows(world, payload, account, "666")
         thief, ana = await contact(world, account, "666"), await contact(world, "chat", "ana")
         assert thief.person_id != ana.person_id
         assert "ya se usó o venció" in world.sent(account, "666")[-1].text
@@ -264,14 +285,14 @@ class TestTwoWhoAreOne:
         await world.write("telegram", "77", "gracias")
         payload = await _asks_for_link(world)
         before = await _who(world)
-        await world.write("telegram", "77", "/start", start=payload)
+        await _follows(world, payload)
         assert await _who(world) != before
         await self._undo(world)
         assert await _who(world) == before
 
     async def test_what_began_since_goes_with_its_address(self, world: World) -> None:
         payload = await _asks_for_link(world)
-        await world.write("telegram", "77", "/start", start=payload)
+        await _follows(world, payload)
         await self._undo(world)
         [talk] = [one for one in await world.conversations() if one.account == "telegram"]
         ana, other = await contact(world, "chat", "ana"), await contact(world, "telegram", "77")
@@ -284,7 +305,7 @@ class TestTwoWhoAreOne:
 
     async def test_only_an_administrator_and_only_once(self, world: World) -> None:
         payload = await _asks_for_link(world)
-        await world.write("telegram", "77", "/start", start=payload)
+        await _follows(world, payload)
         with pytest.raises(NotPossible, match="administrator"):
             await self._undo(world, role="manager")
         await self._undo(world)

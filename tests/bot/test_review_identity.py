@@ -90,6 +90,7 @@ async def test_a_link_made_before_a_join_leads_to_the_person_who_is_left(world: 
     async with world.parts.database.transaction() as tx:
         await tx.people.join(second.person_id, first.person_id)
     await world.write("telegram", "77", "/start", start=link.group(1))
+    await world.write("telegram", "77", "Sí, fui yo", pressed="link:yes")
     assert (await contact(world, "telegram", "77")).person_id == second.person_id
 
 

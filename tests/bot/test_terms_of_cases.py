@@ -37,3 +37,21 @@ async def test_a_corrected_type_counts_from_the_same_day(world: World, clock: Cl
     await world.desk(await world.agent()).classify(talk.id, "peticion")
     [case] = await world.cases()
     assert (case.type, case.due_reason["start"]) == ("peticion", "2026-03-03")
+
+
+async def test_what_waited_for_us_during_an_outage_counts_from_its_arrival_at_the_provider(
+    world: World, clock: Clock
+) -> None:
+    """A mail of the 3rd that is fetched on the 6th was received on the 3rd, whatever kept us from reading it."""
+    clock.moment = LATE + timedelta(days=3)
+    await world.write("chat", "ana", BROKEN, sent_at=LATE)
+    [case] = await world.cases()
+    assert (case.due, case.due_reason["start"]) == (date(2026, 3, 24), "2026-03-03")
+
+
+async def test_a_clock_of_the_provider_that_is_ahead_moves_nothing(world: World, clock: Clock) -> None:
+    """A date in the future is only a claim."""
+    clock.moment = LATE
+    await world.write("chat", "ana", BROKEN, sent_at=LATE + timedelta(days=3))
+    [case] = await world.cases()
+    assert case.due_reason["start"] == "2026-03-03"
