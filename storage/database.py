@@ -16,17 +16,18 @@ from storage.transaction import Transaction
 class Database:
     """A pool of connections. `url` is postgresql://…"""
 
-    def __init__(self, url: str, *, now: Callable[[], datetime], ids: Ids, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, now: Callable[[], datetime], ids: Ids, pool_size: int = 16) -> None:
         self.url = url
         self._now = now
         self._ids = ids
         self._engine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=pool_size,
-            max_overflow=10,
+            max_overflow=4,
+            pool_use_lifo=True,  # the same few again and again: they have planned our statements already
             pool_pre_ping=True,  # after the database was away, the first query must not fail
             pool_timeout=10,
-            connect_args={"connect_timeout": 10, "application_name": "acuse"},
+            connect_args={"connect_timeout": 10, "application_name": "acuse", "prepare_threshold": 1},
         )
 
     @asynccontextmanager
