@@ -102,7 +102,7 @@ class DeskCards:
         fresh = thread.thread is None
         said = [] if fresh else await tx.desk_threads.said_since(conversation, thread.through, AT_ONCE)
         names = {agent.id: agent.name for agent in await tx.agents.all()}
-        person = (await tx.people.get(conversation.person_id)).name or card.title
+        person = (await tx.people.get(conversation.person_id)).name or self._text("customer")
         lines, complete = await self._lines(tx, thread, said, names, person)
         lines += self._calls(thread, conversation, case)
         lines += self._failures(thread, await tx.desk_threads.undelivered(conversation.id, thread.created_at))
@@ -125,9 +125,12 @@ class DeskCards:
         agent = await tx.agents.get(UUID(speaker)) if speaker != "bot" else None
         person = await tx.people.get(conversation.person_id)
         quoted = await tx.desk_threads.quoted(conversation.id, thread.created_at)
-        code = case.code if case else self._text("no_case")
-        kind = self._text(f"type_{case.type}") if case and self._has(f"type_{case.type}") else "–"
-        title = self._text("card_urgent" if conversation.urgent else "card", code=code, type=kind)
+        title = self._text("no_case")
+        if case is not None:
+            kind = self._text(f"type_{case.type}") if self._has(f"type_{case.type}") else case.type
+            title = self._text("card", code=case.code, type=kind)
+        if conversation.urgent:
+            title = f"🔴 {title}"
         if agent is not None:
             status = self._text("has_it", name=agent.name)
         else:

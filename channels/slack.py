@@ -208,6 +208,7 @@ class Slack(SlackDesk):
         try:
             me = await self._calls.me()
             await self._look_at_the_desk()
+            await self._look_at_the_way_in()
         except ChannelError as error:
             code = str(error).removeprefix("slack: ").partition(" ")[0]
             remedy = slack_errors.REMEDIES.get(
@@ -238,6 +239,9 @@ class Slack(SlackDesk):
         if not found.get("is_member"):
             raise Undeliverable("slack: not_in_channel (agents_channel)")
 
+    async def _look_at_the_way_in(self) -> None:
+        """Whether we can be called is seen when Slack calls."""
+
     async def close(self) -> None:
         """Give connections back."""
         await self._calls.close()
@@ -246,13 +250,21 @@ class Slack(SlackDesk):
 class SlackSocket(Slack):
     """One app that calls Slack, so that nobody has to reach us: Socket Mode."""
 
+    @property
+    def _app_token(self) -> str:
+        token = self._settings.app_token
+        return token.get_secret_value() if token else ""
+
+    async def _look_at_the_way_in(self) -> None:
+        with named_by_remedy():
+            await self._calls.web().apps_connections_open(app_token=self._app_token)
+
     async def listen(self, since: Cursor | None) -> AsyncIterator[Arrival]:
         """Yield what arrives. Slack keeps the place, so there is no cursor: what is not confirmed comes again."""
         me = await self._calls.me()
         identity = Identity(str(me.get("team_id")), str(me.get("user_id")), str(me.get("bot_id")))
         self._views = replace(self._views, me=identity.user)
-        token = self._settings.app_token
-        async with connected(self._calls.web(), token.get_secret_value() if token else "", identity) as socket:
+        async with connected(self._calls.web(), self._app_token, identity) as socket:
             while True:
                 envelope = await socket.next()
                 for arrival in self._understood(envelope.body):

@@ -284,6 +284,13 @@ async def test_who_is_not_let_in_says_so_and_does_not_pretend_to_listen(socket: 
             await soon(listener)
 
 
+async def test_the_check_tries_the_way_in(socket: AtSlack) -> None:
+    assert (await socket.channel.check()).ok
+    socket.slack.errors.append(("apps.connections.open", "invalid_auth"))
+    health = await socket.channel.check()
+    assert not health.ok and "token" in (health.remedy or "")
+
+
 async def test_presses_and_forms_come_over_the_socket_too(socket: AtSlack) -> None:
     assert isinstance(socket.channel, SlackSocket)
     await socket.slack.envelope(events.press("choice:0", "solved:yes"), kind="interactive")
