@@ -84,10 +84,17 @@ async def test_choices_are_buttons_then_a_list_then_numbers(whatsapp: WhatsApp, 
     )
     five = tuple(Button(f"Opción {n}", f"p{n}") for n in range(1, 6))
     await whatsapp.send(to_ana("¿Cuál?", buttons=five))
-    assert twilio.messages[-1]["shown"].splitlines() == ["¿Cuál?", *(f"(Opción {n}|p{n})" for n in range(1, 6))]
-    long = (Button("Quiero que me devuelvan el dinero", "p1"), Button("Otra cosa", "p2"))
+    assert twilio.messages[-1]["shown"].splitlines() == ["¿Cuál?", *(f"(Opción {n}|p{n}|)" for n in range(1, 6))]
+    long = (Button("Quiero que me lo reparen o devuelvan", "p1"), Button("Otra cosa", "p2"))
     await whatsapp.send(to_ana("¿Qué pides?", buttons=long))
-    assert twilio.messages[-1]["Body"] == "¿Qué pides?\n\n1. Quiero que me devuelvan el dinero\n2. Otra cosa"
+    assert twilio.messages[-1]["shown"].splitlines() == [
+        "¿Qué pides?",
+        "(Quiero que me lo…|p1|Quiero que me lo reparen o devuelvan)",
+        "(Otra cosa|p2|)",
+    ]
+    too_long = (Button("Quiero que me devuelvan el dinero " * 3, "p1"), Button("Otra cosa", "p2"))
+    await whatsapp.send(to_ana("¿Qué pides?", buttons=too_long))
+    assert twilio.messages[-1]["Body"].endswith("\n2. Otra cosa")
     await whatsapp.send(to_ana("x" * 1100, buttons=YES_NO))
     assert twilio.messages[-1]["Body"].endswith("\n\n1. Sí\n2. Todavía no")
 

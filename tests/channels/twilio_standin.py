@@ -195,7 +195,7 @@ def _shown(template: dict[str, Any], one: dict[str, str]) -> str:
     (kind, content), *_ = template["types"].items()
     lines = [content["body"]]
     lines += [f"[{action['title']}|{action['id']}]" for action in content.get("actions", [])]
-    lines += [f"({item['item']}|{item['id']})" for item in content.get("items", [])]
+    lines += [f"({item['item']}|{item['id']}|{item.get('description', '')})" for item in content.get("items", [])]
     shown = "\n".join(_VARIABLE.sub(lambda found: values[found[1]], line) for line in lines)
     assert len(shown) < 3000 and kind.startswith("twilio/")
     return shown
