@@ -10,6 +10,7 @@ from nlu import evaluate_baselines as baselines
 from nlu.evaluate_intervals import intervals
 from nlu.evaluate_pictures import draw
 from nlu.evaluate_predict import by_rules, of_model, served
+from nlu.model import Model
 from nlu.model import load as load_model
 from nlu.train_card import write_card
 from nlu.train_data import BadData, Example, load, split
@@ -50,16 +51,21 @@ def evaluate(
     found = figures(model, held_out, learn if baseline else [], vectors, progress)
     result: dict[str, Any] = rounded(found | {"learned": 0 if everything else len(parts.train)})
     if out_dir:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        write_metrics(out_dir, result)
-        write_card(out_dir, model.name, result)
-        draw(held_out, of_model(model, [e.text for e in held_out]), out_dir)
+        publish(out_dir, model, held_out, result)
         progress(f"{out_dir / METRICS}, the card and three pictures are written")
     return result
 
 
+def publish(out_dir: Path, model: Model, held_out: Sequence[Example], result: Mapping[str, Any]) -> None:
+    """Write metrics.json, the pictures and the card that quotes them."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    write_metrics(out_dir, result)
+    pictures = draw(held_out, of_model(model, [e.text for e in held_out]), out_dir)
+    write_card(out_dir, model.name, result, [p.name for p in pictures])
+
+
 def figures(
-    model: Any,
+    model: Model,
     held_out: Sequence[Example],
     learn: Sequence[Example] = (),
     vectors: Mapping[str, np.ndarray] | None = None,
@@ -94,7 +100,7 @@ def _vectors(base_dir: Path, examples: Sequence[Example], progress: Lines) -> di
     return {e.id: vector for e, vector in zip(examples, found, strict=True)}
 
 
-def _noise(model: Any, examples: Sequence[Example]) -> dict[str, float]:
+def _noise(model: Model, examples: Sequence[Example]) -> dict[str, float]:
     """Type macro-F1 of the same messages, written carelessly."""
     texts = [e.text for e in examples]
     ways = {

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nlu.evaluate import figures
+from nlu.evaluate import figures, publish
 from nlu.model import load as load_model
 from nlu.train_calibrate import calibrate
-from nlu.train_card import write_card
 from nlu.train_data import extra, load, split
-from nlu.train_export import export, write_heads, write_metrics
+from nlu.train_export import export, write_heads
 from nlu.train_loop import SAVED, Loop
 from nlu.train_net import Net
 from nlu.train_scores import rounded
@@ -51,6 +50,5 @@ def train(
     progress("evaluating on the held-out part")
     result: dict[str, Any] = figures(load_model(out_dir), parts.held_out, [*learn, *parts.validation], None, progress)
     result = rounded(result | {"learned": len(learn)})
-    write_metrics(out_dir, result)
-    write_card(out_dir, out_dir.name or NAME, result)
+    publish(out_dir, load_model(out_dir), parts.held_out, result)
     return result

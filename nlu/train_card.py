@@ -1,6 +1,6 @@
 """The model card: figures out of metrics.json, and what they do not show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ In brackets: what chance alone could have made of it (95 %, bootstrap over happe
 |---|---|---|---|---|
 {acts}
 
+{pictures}
 {by}
 {left_out}
 ## What the figures do not show
@@ -87,7 +88,7 @@ PARTS = (("language", "by_language"), ("genre", "by_genre"), ("channel", "by_cha
          ("length", "by_length"))  # fmt: skip
 
 
-def write_card(out_dir: Path, name: str, metrics: Mapping[str, Any]) -> None:
+def write_card(out_dir: Path, name: str, metrics: Mapping[str, Any], pictures: Sequence[str] = ()) -> None:
     """README.md of the model directory."""
     rows = [f"| as written | {_at(metrics, 'type', 'macro_f1')} |"]
     rows += [f"| {told} | {_at(metrics, 'noise', key)} |" for told, key in NOISES if key in metrics["noise"]]
@@ -100,6 +101,7 @@ def write_card(out_dir: Path, name: str, metrics: Mapping[str, Any]) -> None:
         baselines="\n".join(_baselines(metrics)),
         classes=_classes(metrics, "type"),
         acts=_classes(metrics, "act"),
+        pictures="".join(f"![{p.removesuffix('.svg')}]({p})\n" for p in pictures),
         by="\n".join(_part(told, metrics[key]) for told, key in PARTS if key in metrics),
         left_out=_left_out(metrics.get("genre_left_out")),
     )
