@@ -1,7 +1,7 @@
 """What waits in a conversation, put together to what gets one Answer."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -83,4 +83,6 @@ def understood_of(burst: Burst, message: Message) -> dict[str, Any]:
         return {}
     if message is not burst.messages[-1]:
         return {"with": str(burst.messages[-1].id)}
-    return asdict(burst.understanding)
+    whole = asdict(replace(burst.understanding, embedding=None))
+    del whole["embedding"]  # it is the case's, and two thousand letters of JSON
+    return whole

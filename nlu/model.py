@@ -46,6 +46,9 @@ class Model(Protocol):
     def read(self, text: str) -> Heads:
         """Probabilities per head (type; maybe severity, act, human_now)."""
 
+    def read_whole(self, text: str) -> tuple[Heads, list[float] | None]:
+        """The same with the text's vector, from one run of the encoder."""
+
     def embed(self, text: str) -> list[float] | None:
         """A vector of length one, or None when the model has none to give."""
 
@@ -111,13 +114,19 @@ class Own:
 
     def read(self, text: str) -> Heads:
         """Probabilities per head."""
+        return self._labels(self.vector(text))
+
+    def read_whole(self, text: str) -> tuple[Heads, list[float] | None]:
+        """Probabilities and the vector of length one."""
         vector = self.vector(text)
-        return {name: head(vector) for name, head in self._heads.items()}
+        return self._labels(vector), _of_length_one(vector)
 
     def embed(self, text: str) -> list[float] | None:
         """The text's vector, of length one."""
-        vector = self.vector(text)
-        return [float(v) for v in vector / (float(np.linalg.norm(vector)) or 1.0)]
+        return _of_length_one(self.vector(text))
+
+    def _labels(self, vector: np.ndarray) -> Heads:
+        return {name: head(vector) for name, head in self._heads.items()}
 
     def vector(self, text: str) -> np.ndarray:
         """What the heads read of a text."""
@@ -155,6 +164,10 @@ class Foreign:
                 found[label] = found.get(label, 0.0) + float(value)
         whole = sum(found.values()) or 1.0
         return {"type": {label: value / whole for label, value in found.items()}}
+
+    def read_whole(self, text: str) -> tuple[Heads, list[float] | None]:
+        """Probabilities, and no vector."""
+        return self.read(text), None
 
     def embed(self, text: str) -> list[float] | None:
         """None: a classifier gives labels, not vectors."""
@@ -236,6 +249,11 @@ def _heads(file: Path, about: Mapping[str, Any]) -> dict[str, _Head]:
 def _known(label: str) -> str:
     folded = plain(label).strip()
     return _SAME.get(folded, folded)
+
+
+def _of_length_one(vector: np.ndarray) -> list[float]:
+    found: list[float] = (vector / (float(np.linalg.norm(vector)) or 1.0)).tolist()
+    return found
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

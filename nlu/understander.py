@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
@@ -69,21 +70,23 @@ class Reader:
 
     def _read(self, text: str, hint: Hint) -> Understanding:
         by_rules = read_by_rules(text, hint)
-        heads = self._ask(text) if text.strip() else None
-        if heads is None or self._model is None:
+        asked = self._ask(text) if text.strip() else None
+        if asked is None or self._model is None:
             return by_rules.understanding
-        return by_rules.with_model(heads, self._model, self._threshold)
+        heads, vector = asked
+        understanding = by_rules.with_model(heads, self._model, self._threshold)
+        return replace(understanding, embedding=None if vector is None else tuple(vector))
 
-    def _ask(self, text: str) -> Heads | None:
+    def _ask(self, text: str) -> tuple[Heads, list[float] | None] | None:
         if self._model is None:
             return None
         try:
-            heads = self._model.read(text)
+            asked = self._model.read_whole(text)
         except Exception as why:  # whatever a model does, the rules answer
             self._fail(why)
             return None
         self.problem = None
-        return heads
+        return asked
 
     def _embed(self, texts: Sequence[str]) -> list[list[float]] | None:
         if self._model is None:

@@ -71,6 +71,7 @@ class Understanding:
     triggers: tuple[Trigger, ...] = ()
     source: str  # "rules" | "model:<name>"
     scores: dict[str, float] = field(default_factory=dict)  # per type
+    embedding: tuple[float, ...] | None = field(default=None, repr=False)  # of length one; None: no model read it
 
 
 class Understander(Protocol):

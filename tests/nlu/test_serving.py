@@ -159,12 +159,21 @@ async def test_vectors_have_length_one(own: Path) -> None:
         assert [pytest.approx(1.0, abs=1e-5)] * 2 == [float(np.linalg.norm(v)) for v in vectors]
 
 
+async def test_a_message_and_its_vector_come_of_one_run(own: Path) -> None:
+    async with await open_understander(Settings(model=str(own))) as reader:
+        understood, again = [await reader.understand("rojo", HINT) for _ in range(2)]
+        assert understood.embedding is not None and understood.embedding == again.embedding
+        assert [list(understood.embedding)] == await reader.embed(["rojo"])
+        assert (await reader.understand("   ", HINT)).embedding is None
+
+
 @pytest.mark.parametrize("settings", [Settings(model="no-such-model"), Settings(enabled=False)])
 async def test_without_a_model_the_rules_answer(settings: Settings) -> None:
     async with await open_understander(settings) as reader:
         understood = await reader.understand("quiero que me devuelvan el dinero", HINT)
         assert (understood.type, understood.source, reader.source) == ("reclamo", "rules", "rules")
         assert await reader.embed(["hola"]) is None
+        assert understood.embedding is None
         assert (reader.problem is None) is not settings.enabled
 
 
@@ -181,6 +190,9 @@ class Breaking:
         if len(self.asked) % 2:
             raise RuntimeError("out of memory")
         return {"type": {"queja": 1.0}}
+
+    def read_whole(self, text: str) -> tuple[Mapping[str, Mapping[str, float]], list[float] | None]:
+        return self.read(text), None
 
     def embed(self, text: str) -> list[float] | None:
         raise RuntimeError("out of memory")
