@@ -96,6 +96,7 @@ async def _serve(wanted: argparse.Namespace, place: Place, database_url: str, ta
         _greet(page_url, acuse_url, acuse.log)
         ended = asyncio.create_task(acuse.ended())
         await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
+        acuse.interrupt()  # everything else ends meanwhile
         watching.cancel()
         if not stopping.is_set():
             raise Remedy("Acuse ended by itself:\n" + acuse.last_words())

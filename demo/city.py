@@ -61,7 +61,7 @@ class City:
             whatsapp.content.adopt(templates())
             telegram = TelegramStandIn(f"70001:{token()}", now=now, diary=diary)
             mail = MailStandIn(OURS, token(), now=now, diary=diary)
-            slack = _workspace(SlackStandIn(f"xoxb-{token()}", token(), now=now, send=send, diary=diary))
+            slack = _workspace(SlackStandIn(f"xoxb-{token()}", token(), now=now, send=send, diary=diary, burst=12))
             slack.events_url = f"{acuse}/webhooks/slack"
             urls = [await stack.enter_async_context(serving(one.app)) for one in (whatsapp, sms, telegram, slack)]
             ports = await stack.enter_async_context(mail.serving())

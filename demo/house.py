@@ -134,6 +134,7 @@ class Acuse:
         self._place = place
         self._url = url
         self._process: asyncio.subprocess.Process | None = None
+        self._asked = False
 
     async def start(self) -> None:
         """Until it answers. Raises Remedy with its last words when it ends instead."""
@@ -161,11 +162,17 @@ class Acuse:
         assert self._process is not None
         await self._process.wait()
 
+    def interrupt(self) -> None:
+        """Ask it to end, as Ctrl-C does."""
+        if self._process is not None and self._process.returncode is None and not self._asked:
+            self._asked = True
+            self._process.send_signal(signal.SIGINT)
+
     async def stop(self) -> None:
-        """As Ctrl-C does; after some seconds without asking."""
+        """Until it has ended; after some seconds without asking."""
+        self.interrupt()
         if self._process is None or self._process.returncode is not None:
             return
-        self._process.send_signal(signal.SIGINT)
         try:
             await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
         except TimeoutError:

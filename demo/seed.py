@@ -147,7 +147,7 @@ class Fortnight:
         if story.outcome != "person":
             self._later(lambda: self._answer(story, where, 1), minutes=2)
         if story.outcome in _WAYS:
-            self._later(lambda: self._take(story, where), hours=self._random.choice((1, 3, 5, 20)))
+            self._later(lambda: self._take(story, where), hours=self._random.choice((0.3, 0.7, 1, 2, 4)))
 
     async def _say(self, story: Story, words: str, **fields: Any) -> UUID:
         channel = self._parts.channels[story.account]
@@ -220,7 +220,7 @@ class Fortnight:
 
     async def _judge(self, story: Story) -> None:
         """The customer says whether it is solved."""
-        said = {"solved": "sí, quedó resuelto, muchas gracias", "again": "no, todavía no, sigue igual"}[story.outcome]
+        said = {"solved": "sí, todo bien", "again": "no, todavía no, sigue igual"}[story.outcome]
         await self._say(story, said)
 
     async def _reply(self, desk: Desk, where: UUID, words: str) -> None:

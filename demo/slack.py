@@ -29,6 +29,7 @@ SCOPES = (
 RETRIES = 3  # how often an event comes again that was not answered well
 STEP = 0.5
 ACTION = "|"  # between action id and value in the payload of a button
+_AWAY = "<html>Service unavailable</html>"
 
 
 @dataclass
@@ -57,6 +58,7 @@ class SlackStandIn(StandIn):
         events_url: str | None = None,
         diary: Diary | None = None,
         pace: timedelta = timedelta(seconds=1),
+        burst: int = 3,
     ) -> None:
         super().__init__(now=now, diary=diary)
         self.bot_token, self.signing_secret = bot_token, signing_secret
@@ -66,7 +68,7 @@ class SlackStandIn(StandIn):
         self.scopes = SCOPES
         self.views: list[dict[str, Any]] = []  # forms that are open
         self._send = send
-        self._throttle = Throttle(now, pace)
+        self._throttle = Throttle(now, pace, burst)
         self._files: dict[str, Picture] = {}
         self._ids = itertools.count(1)
         self._held: list[tuple[bytes, str, Bubble | None, int]] = []  # not taken by Acuse yet
@@ -270,10 +272,10 @@ class SlackStandIn(StandIn):
 
     async def _misbehaves(self, method: str) -> Response | None:
         if method != "chat.postMessage":
-            return PlainTextResponse("", status_code=503) if self.failing is Failing.DOWN else None
+            return HTMLResponse(_AWAY, status_code=503) if self.failing is Failing.DOWN else None
         match self.fault():
             case Failing.DOWN:
-                return HTMLResponse("<html>Service unavailable</html>", status_code=503)
+                return HTMLResponse(_AWAY, status_code=503)
             case Failing.BUSY:
                 told = {"ok": False, "error": "ratelimited"}
                 return JSONResponse(told, status_code=429, headers={"Retry-After": "3"})
@@ -408,7 +410,12 @@ class SlackStandIn(StandIn):
             heading=heading,
             extra={"thread": given.get("thread_ts") or ts, "only": only},
         )
-        self.show(self.phone(room), bubble, tell=room in self.phones and not only)
+        inside = room in self.rooms and self.rooms[room].private
+        self.show(self.phone(room), bubble, tell=not inside)
+        if inside and not only and not given.get("thread_ts"):
+            self.diary.write(self.kind, "carded", f"{heading or ''}: {' '.join(text.split())[:80]}")
+        else:
+            self.diary.changed(self.kind)
 
     def _room(self, given: Mapping[str, Any]) -> str:
         """Raises Refusal."""

@@ -242,6 +242,8 @@ def _told(one: Bubble, look: Look) -> Told | None:
         return Told("fail", "st_failed", "bad")
     if one.mine:
         return Told("check2", "st_kept") if one.state is State.DELIVERED else Told("check", "st_sent")
+    if not look.fails:
+        return None
     if not look.confirms:
         return Told("check", "st_arrived" if look.kind == "email" else "st_no_more")
     return {
