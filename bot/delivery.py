@@ -1,13 +1,15 @@
 """What became of what we sent, and another way when it did not arrive (A0-4, A0-7, R096)."""
 
 import logging
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from bot.parts import Parts
 from bot.reach import Way, best_way, usable
 from bot.writing import marked, write
-from channels.channel import Address, Button, DeliveryReport
+from channels.channel import Address, Button, DeliveryReport, Inbound
 from storage.tables import Case, Conversation, Outgoing
 from storage.transaction import Transaction
 
@@ -15,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 MATTERS = ("receipt", "update", "closing", "agent")
 """Kinds of which it must be known that they arrived; an Ack or an answer is not sent a second way."""
+UNASKED = ("survey", "broadcast", "marketing")
+"""What a complaint about a message of ours ends."""
+Means = Literal["address", "opted_out", "message", "window", "later", "account"]
 
 
 class Deliveries:
@@ -24,34 +29,131 @@ class Deliveries:
         self._parts = parts
 
     async def report(self, tx: Transaction, report: DeliveryReport) -> None:
-        """A callback, a bounce or a browser's word. In any order and any number of times."""
-        found = await tx.outbox.by_provider_id(report.account, report.provider_id)
+        """A callback, a bounce or a browser's word. In any order and any number of times.
+
+        One about a message that we do not know (yet: it may be faster than our own commit) is kept for a while.
+        """
+        found = await self._spoken_of(tx, report)
         if found is None:
-            logger.info("delivery: a report speaks of a message that we do not know")
+            await tx.early.keep(report.account, report.provider_id, report.state, report.at, _told(report))
             return
         await tx.conversations.locked(found.conversation_id)
         row = await tx.outbox.get(found.id, lock=True)
         if row is None:
             return
+        if await self._over(tx, row, report) and report.state in ("sent", "failed"):
+            # of an attempt that is over, only its arrival means anything: nothing else is said of the last one
+            tx.outbox.note(row, report.state, report.at, reason=report.reason, provider_id=report.provider_id)
+            return
+        row.provider_id = row.provider_id or report.provider_id
         if report.state == "failed":
-            await self.failed(tx, row, report.reason or "failed", permanent=report.permanent)
+            means: Means = report.means or ("address" if report.permanent else "message")
+            await self.failed(tx, row, report.reason or "failed", means=means, at=report.at, retries=report.retries)
         else:
-            tx.outbox.learn(row, report.state, report.at, reason=report.reason)
+            learned = report.provider_id
+            tx.outbox.learn(row, report.state, report.at, reason=report.reason, provider_id=learned)
+            if report.means == "opted_out":
+                await self._complained(tx, row, report.reason or "complaint")
         await tx.ring(f"conversation:{row.conversation_id}")
         await tx.ring("desk")
 
-    async def failed(self, tx: Transaction, row: Outgoing, reason: str, *, permanent: bool) -> None:
-        """It will not arrive: the address is marked, and what matters takes another way."""
-        if not tx.outbox.learn(row, "failed", self._parts.now(), reason=reason[:500]):
+    async def _spoken_of(self, tx: Transaction, report: DeliveryReport) -> Outgoing | None:
+        found = await tx.outbox.by_provider_id(report.account, report.provider_id)
+        if found is not None or report.key is None:
+            return found
+        try:
+            by_key = await tx.outbox.get(UUID(report.key))
+        except ValueError:
+            return None
+        return by_key if by_key is not None and by_key.account == report.account else None
+
+    async def _over(self, tx: Transaction, row: Outgoing, report: DeliveryReport) -> bool:
+        """Whether it speaks of an attempt before the last: that one failed, and the row was sent anew."""
+        if row.provider_id is not None:
+            return row.provider_id != report.provider_id
+        return await tx.outbox.has_tried(row.id, report.provider_id)
+
+    async def claim(self, account: str, provider_id: str) -> None:
+        """What was said of a message before its id was known."""
+        async with self._parts.database.transaction() as tx:
+            for word in await tx.early.claim(account, provider_id):
+                more = {**word.more, "retries": tuple(timedelta(seconds=s) for s in word.more.get("retries", ()))}
+                report = DeliveryReport(account=account, provider_id=provider_id, state=word.state, at=word.at, **more)
+                await self.report(tx, report)
+
+    async def claim_all(self) -> None:
+        """The same of all messages that are known by now: whoever wrote an id may not have seen the report."""
+        async with self._parts.database.transaction() as tx:
+            known = await tx.early.known()
+        for account, provider_id in known:
+            await self.claim(account, provider_id)
+
+    async def _complained(self, tx: Transaction, row: Outgoing, how: str) -> None:
+        """It did arrive, and the person wants no more of the kind."""
+        contact = await tx.people.contact(row.account, row.address)
+        if contact is not None:
+            tx.people.consent(contact, UNASKED, False, who="provider", how=how[:200])
+
+    async def reacted(self, tx: Transaction, conversation: Conversation, inbound: Inbound) -> None:
+        """Whoever presses a button of ours, or answers a message of ours, has read it."""
+        row = None
+        if inbound.replies_to:
+            row = await tx.outbox.by_provider_ids(inbound.sender.account, inbound.replies_to[:1])
+        if row is None and inbound.pressed:
+            row = await tx.outbox.offering(conversation.id, inbound.pressed)
+        if row is not None and row.conversation_id == conversation.id and row.state not in ("read", "withdrawn"):
+            tx.outbox.learn(row, "read", inbound.sent_at, reason="the person answered it")
+
+    async def failed(
+        self,
+        tx: Transaction,
+        row: Outgoing,
+        reason: str,
+        *,
+        means: Means,
+        at: datetime | None = None,
+        retries: Sequence[timedelta] = (),
+    ) -> None:
+        """It did not arrive. What that means for the address is kept; then the same again, or what matters another way.
+
+        `retries`: the pauses before each new attempt, if it means "later".
+        """
+        if not tx.outbox.learn(row, "failed", at or self._parts.now(), reason=reason[:500]):
+            return
+        if await self._again(tx, row, means, retries):
             return
         contact = await tx.people.contact(row.account, row.address)
-        if contact is not None and permanent:
+        if contact is not None and means == "address":
             contact.blocked_at = contact.blocked_at or self._parts.now()
-            await tx.flush()
-        if row.kind in MATTERS:
+        if contact is not None and means == "opted_out":
+            tx.people.consent(contact, ("everything",), False, who="provider", how=reason[:200])
+        if means == "account":
+            logger.error("delivery: %s refuses what we send; the operator must mend it: %s", row.account, reason[:200])
+        await tx.flush()
+        if row.kind in MATTERS and row.fallback_at is None:
             await self.fall_back(tx, row, reason)
         elif row.kind == "code":
             logger.warning("delivery: a code could not be mailed")
+
+    async def _again(self, tx: Transaction, row: Outgoing, means: Means, retries: Sequence[timedelta]) -> bool:
+        """The same row once more: as a template, or after a pause. The bot's own words not once a person speaks."""
+        pause = timedelta(0)
+        if means == "later":
+            failures = await tx.outbox.failures(row.id)
+            if failures > len(retries):
+                return False
+            pause = retries[failures - 1]
+        elif means != "window" or row.as_template:
+            return False
+        conversation = await tx.conversations.locked(row.conversation_id)
+        if conversation is None or (row.author == "bot" and conversation.speaker != "bot"):
+            return False
+        row.as_template = row.as_template or means == "window"
+        row.state, row.provider_id, row.slot_at, row.sending_at = "queued", None, None, None
+        row.not_before = self._parts.now() + pause
+        if not pause:
+            await tx.wake("send", conversation.id, lane=self._parts.lane(conversation.account))
+        return True
 
     async def fall_back(self, tx: Transaction, row: Outgoing, reason: str) -> Outgoing | None:
         """The same words to the next proved address; without one, the agents' list."""
@@ -116,22 +218,53 @@ class Deliveries:
             found = await tx.outbox.unread_since(account, now - after, now - timedelta(days=3))
         return sum([await self._pass_on(row) for row in found])
 
-    async def _pass_on(self, seen: Outgoing) -> bool:
-        """One of them, with the conversation locked before the row, as everywhere."""
+    async def unconfirmed(self, account: str) -> int:
+        """What matters, where the provider confirms, and was not confirmed in time, takes another way. How many.
+
+        Whoever has written to us since then is there and reads; they need no second message.
+        """
+        policy, now = self._parts.policy, self._parts.now()
+        usual, critical = (
+            timedelta(hours=policy.confirmed_in_hours),
+            timedelta(hours=policy.critical_confirmed_in_hours),
+        )
+        async with self._parts.database.transaction() as tx:
+            found = await tx.outbox.unconfirmed(account, MATTERS, usual=now - usual, critical=now - critical)
+        return sum([await self._pass_on(row, listed=True) for row in found])
+
+    async def _pass_on(self, seen: Outgoing, *, listed: bool = False) -> bool:
+        """One of them, with the conversation locked before the row, as everywhere.
+
+        `listed`: where there is no other way, people are told. A web page that was closed is no failure.
+        """
         async with self._parts.database.transaction() as tx:
             await tx.conversations.locked(seen.conversation_id)
             row = await tx.outbox.get(seen.id, lock=True)
             if row is None or row.state != "sent" or row.fallback_at is not None:
                 return False
             row.fallback_at = self._parts.now()  # looked at once, whatever comes of it
-            if row.kind not in MATTERS or row.case_id is None or not await self._other_way(tx, row):
+            if row.kind not in MATTERS or row.case_id is None:
                 return False
-            return await self.fall_back(tx, row, "nobody was there to read it") is not None
+            if not listed and not await self._other_way(tx, row):
+                return False
+            why = "nobody has confirmed that it arrived" if listed else "nobody was there to read it"
+            return await self.fall_back(tx, row, why) is not None
 
     async def _other_way(self, tx: Transaction, row: Outgoing) -> bool:
-        """A web page that was closed is no failure as long as there is nowhere else to write."""
         case = await tx.cases.get(row.case_id) if row.case_id else None
         if case is None:
             return False
         contacts = await tx.people.contacts(case.person_id)
         return any(one.account != row.account and usable(self._parts, one) for one in contacts)
+
+
+def _told(report: DeliveryReport) -> dict[str, object]:
+    """What else a report says, as JSON."""
+    return {
+        "reason": report.reason,
+        "permanent": report.permanent,
+        "recipient": report.recipient,
+        "key": report.key,
+        "means": report.means,
+        "retries": [pause.total_seconds() for pause in report.retries],
+    }

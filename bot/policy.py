@@ -21,6 +21,9 @@ class Policy(BaseModel):
         default=10, gt=0
     )  # at first; after an hour the pause grows, unless it is urgent
     share_corrections: bool = False  # agents' corrections may leave as anonymous examples (acuse export labels)
+    # where the provider confirms: what matters and was not confirmed after so long takes another way
+    confirmed_in_hours: float = Field(default=24, gt=0)
+    critical_confirmed_in_hours: float = Field(default=1, gt=0)  # in a critical case
     bot_answers_per_hour: int = Field(default=30, ge=1)  # to one address: two machines must not talk for ever
 
     def burst(self, account: str, default: timedelta) -> timedelta:

@@ -3,12 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from bot.delivery import Deliveries
+from bot import pacing
+from bot.consent import purpose, refusal
+from bot.contact_hours import allowed_at
+from bot.delivery import Deliveries, Means
+from bot.outbound import address, outbound
 from bot.parts import Parts
-from channels.channel import Address, Button, File, Outbound, Unavailable, Undeliverable
+from channels.channel import Outbound, Unavailable, Undeliverable
 from storage.tables import Conversation, Outgoing
 from storage.transaction import Transaction
 
@@ -20,6 +25,7 @@ PROVIDER_TIMEOUT = timedelta(seconds=30)
 GRACE = timedelta(seconds=10)  # `sending` for so much longer than a provider may take: whoever sent it is dead
 BACK_OFF = tuple(timedelta(seconds=s) for s in (2, 10, 30, 120, 600, 1800))
 GIVE_UP_AFTER = timedelta(hours=48)
+_ANSWERS = ("ack", "answer", "receipt", "code", "alert")  # of what somebody waits for: nothing forbids them
 
 
 class Sending:
@@ -37,35 +43,50 @@ class Sending:
         What is written after the last row was settled brings a wake-up of its own.
         """
         for _ in range(ROUNDS):
-            outbound = await self._take(conversation_id)
-            if outbound is None or not await self._hand_over(outbound):
+            taken = await self._take(conversation_id)
+            if taken is None or not await self._hand_over(taken):
                 return
         async with self._parts.database.transaction() as tx:  # more than one run's worth
             conversation = await tx.conversations.get(conversation_id)
             if conversation is not None and await tx.outbox.waiting(conversation_id, limit=1):
                 await tx.wake("send", conversation_id, lane=self._parts.lane(conversation.account))
 
-    async def _take(self, conversation_id: UUID) -> Outbound | None:
+    async def _take(self, conversation_id: UUID) -> "_Taken | None":
         """Mark the next row as `sending` under the conversation's lock, the same that a take-over holds."""
         async with self._parts.database.transaction() as tx:
             conversation, waiting = await tx.outbox.line(conversation_id, limit=SEEN)
             if conversation is None:
                 return None
-            row = self._next(tx, conversation, waiting)
-            if row is None:
-                return None
-            row.state, row.sending_at, row.attempts = "sending", self._parts.now(), row.attempts + 1
-            return await self._outbound(tx, conversation, row)
+            while (row := self._next(tx, conversation, waiting)) is not None:
+                if await self._may_leave(tx, row):
+                    row.state, row.sending_at, row.attempts = "sending", self._parts.now(), row.attempts + 1
+                    row.slot_at = None  # the next attempt needs another turn
+                    return _Taken(await outbound(self._parts, tx, conversation, row), row.attempts)
+                await tx.ring(f"conversation:{conversation_id}")
+            return None
+
+    async def _may_leave(self, tx: Transaction, row: Outgoing) -> bool:
+        """What only the moment of sending tells. False: it was put off, or it goes another way."""
+        now = self._parts.now()
+        if row.kind not in _ANSWERS:
+            contact = await tx.people.contact(row.account, row.address)
+            if (why := refusal(contact, row.kind)) is not None:
+                await self._deliveries.failed(tx, row, why, means="message")
+                return False
+            row.not_before = max(row.not_before, allowed_at(self._parts.company, purpose(row.kind), now))
+        if row.not_before <= now:
+            row.not_before = max(row.not_before, await pacing.turn(self._parts, tx, row))
+        return row.not_before <= now
 
     def _next(self, tx: Transaction, conversation: Conversation, waiting: Sequence[Outgoing]) -> Outgoing | None:
         now = self._parts.now()
         held = set()  # addresses: a mail server that is away holds back no chat
         for row in waiting:
-            if _address(row) in held:
+            if address(row) in held or row.state not in ("queued", "sending"):
                 continue
             if row.state == "sending":
                 if row.sending_at is not None and now - row.sending_at < self._lost_after:
-                    held.add(_address(row))  # somebody is at it; what is behind it waits
+                    held.add(address(row))  # somebody is at it; what is behind it waits
                     continue
                 if not self._take_up_again(tx, conversation, row, "the sender died in the middle"):
                     continue
@@ -74,106 +95,80 @@ class Sending:
                 continue
             if row.not_before <= now:
                 return row
-            if row.attempts > 0 or row.kind != "ack":
-                held.add(_address(row))  # retried, or an agent may still take it back: order is kept
+            if row.attempts > 0 or row.slot_at is not None or row.kind != "ack":
+                held.add(address(row))  # retried, paced, or an agent may still take it back: order is kept
         return None
 
     def _take_up_again(self, tx: Transaction, conversation: Conversation, row: Outgoing, why: str) -> bool:
         """It may have arrived. What matters is sent again, a survey never, nor the bot's words once a person speaks."""
         tx.outbox.learn(row, "uncertain", self._parts.now(), reason=why)
         silenced = row.author == "bot" and conversation.speaker != "bot"
-        if silenced or row.kind == "survey" or not self._parts.features(row.account).repeat_uncertain:
+        if silenced or purpose(row.kind) != "case" or not self._parts.features(row.account).repeat_uncertain:
             return False
         row.state = "queued"
         return True
 
-    async def _outbound(self, tx: Transaction, conversation: Conversation, row: Outgoing) -> Outbound:
-        features = self._parts.features(row.account)
-        buttons = tuple(Button(one["label"], one["payload"]) for one in row.buttons)
-        thread: tuple[str, ...] = ()
-        if features.threads and row.account == conversation.account and row.kind not in ("code", "alert"):
-            thread = tuple(await tx.messages.recent_ids(conversation.id))
-        carried = await tx.outbox.files([row.id]) if row.kind == "agent" else []  # only people send files
-        files = tuple(
-            File(one.name, one.type or "application/octet-stream", self._parts.files.path(one.sha256))
-            for one in carried
-            if one.sha256
-        )
-        return Outbound(
-            key=str(row.id),
-            to=_address(row),
-            text=row.text,
-            buttons=buttons if len(buttons) <= features.buttons else (),
-            files=files,
-            subject=row.subject or self._subject(row),
-            replies_to=thread,
-            automatic=_automatic(row),
-            code=row.code,
-            language=row.language,
-        )
-
-    def _subject(self, row: Outgoing) -> str | None:
-        if not self._parts.features(row.account).subject:
-            return None
-        blanks = {"company": self._parts.company.name, "code": row.code or ""}
-        line = "subject_code" if row.kind == "code" else "subject_case" if row.code else "subject_plain"
-        return self._parts.catalogue.render(line, row.language, self._parts.treatment(), blanks)
-
-    async def _hand_over(self, outbound: Outbound) -> bool:
+    async def _hand_over(self, taken: "_Taken") -> bool:
         """False: nothing else waits in the conversation."""
+        outbound = taken.outbound
         channel = self._parts.channels.get(outbound.to.account)
         if channel is None:
-            reason = f"the account {outbound.to.account} is no longer in config.yaml"
-            return await self._settle(outbound, failed=reason, permanent=False)
+            return await self._fail(taken, f"the account {outbound.to.account} is no longer in config.yaml", "message")
         try:
             async with asyncio.timeout(self._patience.total_seconds()):
                 provider_id = await channel.send(outbound)
         except Undeliverable as fault:
             logger.warning("sending: %s will not arrive: %s", outbound.key, type(fault).__name__)
-            return await self._settle(outbound, failed=str(fault) or "refused")
+            return await self._fail(taken, str(fault) or "refused", fault.means)
         except Unavailable as fault:
-            return await self._retry(outbound, fault)
+            return await self._retry(taken, fault, may_have_arrived=fault.may_have_arrived)
         except TimeoutError:
-            return await self._retry(
-                outbound, Unavailable("no answer from the provider in time"), may_have_arrived=True
-            )
+            return await self._retry(taken, Unavailable("no answer from the provider in time"), may_have_arrived=True)
         except Exception as error:  # a defect in a channel must not send the same row for ever without a pause
             logger.exception("sending: %s: the channel broke", outbound.key)
-            return await self._retry(
-                outbound, Unavailable(f"the channel broke: {type(error).__name__}"), may_have_arrived=True
-            )
-        return await self._settle(outbound, provider_id=provider_id)
+            broke = Unavailable(f"the channel broke: {type(error).__name__}")
+            return await self._retry(taken, broke, may_have_arrived=True)
+        return await self._settle(taken, provider_id)
 
-    async def _settle(
-        self, outbound: Outbound, *, provider_id: str | None = None, failed: str | None = None, permanent: bool = True
-    ) -> bool:
+    async def _settle(self, taken: "_Taken", provider_id: str) -> bool:
+        """An answer of the provider only moves this row."""
+        account = taken.outbound.to.account
         async with self._parts.database.transaction() as tx:
-            if failed:  # another way for the row needs the conversation as well
-                row, more = await self._locked_row(tx, outbound), True
-            else:  # an answer of the provider only moves this row
-                row, more = await tx.outbox.to_settle(UUID(outbound.key))
+            row, more, early = await tx.outbox.to_settle(taken.row_id, account, provider_id)
             if row is None:
                 return True
-            if failed is not None:
-                await self._deliveries.failed(tx, row, failed, permanent=permanent)
+            if taken.overtaken(row):  # a report was faster than this, or somebody believed us dead and tried again
+                tx.outbox.note(row, "sent", self._parts.now(), provider_id=provider_id)
             else:
                 row.provider_id = provider_id
                 tx.outbox.learn(row, "sent", self._parts.now())
             await tx.ring(f"conversation:{row.conversation_id}")
             await tx.ring("desk")
+        if early:
+            await self._deliveries.claim(account, provider_id)
         return more
 
-    async def _retry(self, outbound: Outbound, fault: Unavailable, *, may_have_arrived: bool = False) -> bool:
+    async def _fail(self, taken: "_Taken", reason: str, means: Means) -> bool:
+        """Another way for the row needs the conversation as well."""
         async with self._parts.database.transaction() as tx:
-            await self._put_off(tx, outbound, fault, may_have_arrived)
+            row = await self._locked_row(tx, taken)
+            if row is not None and not taken.overtaken(row):
+                await self._deliveries.failed(tx, row, reason, means=means)
+                await tx.ring(f"conversation:{row.conversation_id}")
+                await tx.ring("desk")
         return True
 
-    async def _put_off(self, tx: Transaction, outbound: Outbound, fault: Unavailable, may_have_arrived: bool) -> None:
-        row = await self._locked_row(tx, outbound)
-        if row is None or row.state != "sending":
+    async def _retry(self, taken: "_Taken", fault: Unavailable, *, may_have_arrived: bool = False) -> bool:
+        async with self._parts.database.transaction() as tx:
+            await self._put_off(tx, taken, fault, may_have_arrived)
+        return True
+
+    async def _put_off(self, tx: Transaction, taken: "_Taken", fault: Unavailable, may_have_arrived: bool) -> None:
+        row = await self._locked_row(tx, taken)
+        if row is None or row.state != "sending" or taken.overtaken(row):
             return
         if self._parts.now() - row.created_at > GIVE_UP_AFTER:
-            await self._deliveries.failed(tx, row, str(fault), permanent=False)
+            await self._deliveries.failed(tx, row, str(fault), means="message")
             return
         if may_have_arrived:
             conversation = await tx.conversations.locked(row.conversation_id)
@@ -185,19 +180,24 @@ class Sending:
         row.not_before = self._parts.now() + wait + jitter
         await tx.ring(f"conversation:{row.conversation_id}")
 
-    async def _locked_row(self, tx: Transaction, outbound: Outbound) -> Outgoing | None:
-        row = await tx.outbox.get(UUID(outbound.key))
+    async def _locked_row(self, tx: Transaction, taken: "_Taken") -> Outgoing | None:
+        row = await tx.outbox.get(taken.row_id)
         if row is None or await tx.conversations.locked(row.conversation_id) is None:
             return None
         return await tx.outbox.get(row.id, lock=True)
 
 
-def _address(row: Outgoing) -> Address:
-    return Address(row.account, row.address)
+@dataclass(frozen=True)
+class _Taken:
+    """What was handed to a channel, and at which attempt."""
 
+    outbound: Outbound
+    attempt: int
 
-def _automatic(row: Outgoing) -> str | None:
-    """What a mail says of its author (RFC 3834): replies to a person, news on our own account, or a person's words."""
-    if row.author.startswith("agent:"):
-        return None
-    return "auto-replied" if row.kind in ("ack", "answer", "receipt") else "auto-generated"
+    @property
+    def row_id(self) -> UUID:
+        return UUID(self.outbound.key)
+
+    def overtaken(self, row: Outgoing) -> bool:
+        """Whether the row has gone on to another attempt: `sending_at` is gone when a report asked for one."""
+        return row.attempts != self.attempt or row.sending_at is None

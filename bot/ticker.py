@@ -19,6 +19,7 @@ FORGOTTEN_AFTER = timedelta(seconds=10)
 HELD_WINDOW = timedelta(seconds=15)  # a row that was due longer ago is the sweep's
 UNREAD_EVERY = timedelta(seconds=5)
 TIDY_EVERY = timedelta(hours=1)
+UNCLAIMED_AFTER = timedelta(hours=1)  # a report about what we never sent
 NO_LIMIT_LOOKS_BACK = timedelta(days=2)  # the longest looks at one day
 
 
@@ -105,6 +106,7 @@ class Ticker:
                 await tx.wake("turn", conversation_id)
             sends = await tx.outbox.forgotten(self._forgotten_after)
             await self._wake_sends(tx, sends)
+        await self._deliveries.claim_all()
         if turns or sends:
             logger.info("ticker: woke %d turns and %d sends that were late", len(turns), len(sends))
 
@@ -113,6 +115,8 @@ class Ticker:
         async with self._parts.database.transaction() as tx:
             await tx.limits.sweep(NO_LIMIT_LOOKS_BACK)
             await tx.sessions.sweep()
+            await tx.early.sweep(UNCLAIMED_AFTER)
+            await tx.pacing.sweep()
 
     async def _wake_sends(self, tx: Transaction, due: Sequence[tuple[UUID, str]]) -> None:
         for conversation_id, account in due:
@@ -123,3 +127,5 @@ class Ticker:
             after = channel.features.unread_after
             if after is not None:
                 await self._deliveries.unread(account, after)
+            elif channel.features.receipts:
+                await self._deliveries.unconfirmed(account)

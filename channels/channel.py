@@ -43,11 +43,15 @@ class Undeliverable(ChannelError):
 
 
 class Unavailable(ChannelError):
-    """The provider is down or busy. Retried after `retry_after` if it says so, else by back-off."""
+    """The provider is down or busy. Retried after `retry_after` if it says so, else by back-off.
 
-    def __init__(self, reason: str, retry_after: timedelta | None = None) -> None:
+    `may_have_arrived`: the call broke off when the provider may have taken it; what must not come twice stays away.
+    """
+
+    def __init__(self, reason: str, retry_after: timedelta | None = None, *, may_have_arrived: bool = False) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.may_have_arrived = may_have_arrived
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Faults:
             case InvalidToken():
                 return Unavailable(f"telegram: the token of {self._account} is not accepted")
             case TimedOut() if key:
-                return Unavailable(f"{reason} (it may have arrived)")
+                return Unavailable(f"{reason} (it may have arrived)", may_have_arrived=True)
         return Unavailable(reason)
 
     def reason(self, error: Exception) -> str:

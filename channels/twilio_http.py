@@ -53,8 +53,9 @@ class Http(AsyncHttpClient):  # type: ignore[misc]  # the library ships no types
                 method, self.at(uri), params=params, headers=headers, auth=auth, **body
             )
         except httpx.HTTPError as error:
-            said = " (it may have arrived)" if isinstance(error, httpx.ReadTimeout | httpx.ReadError) else ""
-            raise Unavailable(f"twilio: no answer: {type(error).__name__}{said}") from None
+            broke = isinstance(error, httpx.ReadTimeout | httpx.ReadError)
+            said = " (it may have arrived)" if broke else ""
+            raise Unavailable(f"twilio: no answer: {type(error).__name__}{said}", may_have_arrived=broke) from None
         if response.status_code == 401:  # said here, because the library forgets why a list could not be read
             raise NotAccepted(reason(20003), VERDICTS[20003].retries[0])
         if response.status_code == 429 or response.status_code >= 500:

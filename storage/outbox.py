@@ -5,20 +5,27 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, or_, select, update
+from psycopg.types.json import Jsonb
+from sqlmodel import col, exists, func, or_, select, update
 
 from storage.direct import LOCKED, reading
 from storage.scope import Scope
-from storage.tables import Attachment, Conversation, Delivery, Outgoing
+from storage.tables import Attachment, Conversation, Delivery, Outgoing, Pause
 
 RANK = {"queued": 0, "sending": 1, "uncertain": 2, "sent": 3, "delivered": 4, "read": 5}
 """A delivery never goes back (A0-4); `failed` and `withdrawn` are decided beside this order."""
 
 _WAITING = "WHERE conversation_id = %s AND state IN ('queued', 'sending') ORDER BY number LIMIT %s"
+_LINE = (  # nothing leaves on an account that rests
+    "WHERE conversation_id = %s AND state IN ('queued', 'sending')"
+    " AND NOT EXISTS (SELECT 1 FROM pauses WHERE pauses.account = outgoing.account) ORDER BY number LIMIT %s"
+)
 _MORE = (
     "SELECT EXISTS (SELECT 1 FROM outgoing WHERE state IN ('queued', 'sending') AND id <> %s"
-    " AND conversation_id = (SELECT conversation_id FROM outgoing WHERE id = %s))"
+    " AND conversation_id = (SELECT conversation_id FROM outgoing WHERE id = %s)),"
+    " EXISTS (SELECT 1 FROM early_reports WHERE account = %s AND provider_id = %s)"
 )
+_RESTS = exists().where(col(Pause.account) == col(Outgoing.account))
 
 
 class Outbox:
@@ -51,21 +58,24 @@ class Outbox:
         rest = LOCKED if lock else "WHERE id = %s"
         return next(iter(await self._scope.direct.find(Outgoing, rest, outgoing_id)), None)
 
-    async def to_settle(self, outgoing_id: UUID) -> tuple[Outgoing | None, bool]:
-        """A row, locked, whose provider has answered; and whether others of its conversation wait as well."""
+    async def to_settle(self, outgoing_id: UUID, account: str, provider_id: str) -> tuple[Outgoing | None, bool, bool]:
+        """A row, locked, whose provider has answered; whether others of its conversation wait as well; and whether
+        the provider has said more of it already (`Early`)."""
         direct = self._scope.direct
-        found, [[more]] = await direct.run(reading(Outgoing, LOCKED, outgoing_id), (_MORE, (outgoing_id, outgoing_id)))
-        return next(iter(direct.load(Outgoing, found)), None), more
+        found, [[more, early]] = await direct.run(
+            reading(Outgoing, LOCKED, outgoing_id), (_MORE, (outgoing_id, outgoing_id, account, provider_id))
+        )
+        return next(iter(direct.load(Outgoing, found)), None), more, early
 
     async def waiting(self, conversation_id: UUID, limit: int = 20) -> list[Outgoing]:
         """Rows of a (locked) conversation that have not left, in their order."""
         return await self._scope.direct.find(Outgoing, _WAITING, conversation_id, limit)
 
     async def line(self, conversation_id: UUID, limit: int) -> tuple[Conversation | None, list[Outgoing]]:
-        """A conversation, locked, and its `waiting` rows."""
+        """A conversation, locked, and its `waiting` rows, but for those on accounts that rest."""
         direct = self._scope.direct
         locked, waiting = await direct.run(
-            reading(Conversation, LOCKED, conversation_id), reading(Outgoing, _WAITING, conversation_id, limit)
+            reading(Conversation, LOCKED, conversation_id), reading(Outgoing, _LINE, conversation_id, limit)
         )
         return next(iter(direct.load(Conversation, locked)), None), direct.load(Outgoing, waiting)
 
@@ -98,8 +108,10 @@ class Outbox:
         )
         await self._scope.session.exec(query)
 
-    def learn(self, row: Outgoing, state: str, at: datetime, *, reason: str | None = None) -> bool:
-        """Note what became known of a row. False: it changes nothing (a repetition, or older than what we know)."""
+    def note(
+        self, row: Outgoing, state: str, at: datetime, *, reason: str | None = None, provider_id: str | None = None
+    ) -> None:
+        """Write down what somebody said of a row, whatever it changes. `provider_id`: of an attempt before the last."""
         self._scope.direct.new(
             Delivery,
             id=self._scope.ids(),
@@ -107,9 +119,15 @@ class Outbox:
             state=state,
             at=at,
             learned_at=self._scope.now(),
-            provider_id=row.provider_id,
+            provider_id=provider_id or row.provider_id,
             reason=reason,
         )
+
+    def learn(
+        self, row: Outgoing, state: str, at: datetime, *, reason: str | None = None, provider_id: str | None = None
+    ) -> bool:
+        """Note what became known of a row. False: it changes nothing (a repetition, or older than what we know)."""
+        self.note(row, state, at, reason=reason, provider_id=provider_id)
         if not may_become(row.state, state):
             return False
         row.state = state
@@ -127,6 +145,38 @@ class Outbox:
         """The row that the provider calls by this id; lock its conversation, then the row, in this order."""
         query = select(Outgoing).where(Outgoing.account == account, Outgoing.provider_id == provider_id)
         return (await self._scope.session.exec(query)).first()
+
+    async def has_tried(self, outgoing_id: UUID, provider_id: str) -> bool:
+        """Whether an attempt of this row that is over had this id."""
+        told = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE outgoing_id = %s AND provider_id = %s)"
+        [[[found]]] = await self._scope.direct.run((told, (outgoing_id, provider_id)))
+        return bool(found)
+
+    async def failures(self, outgoing_id: UUID) -> int:
+        """How often a row was said to have failed."""
+        told = "SELECT count(*) FROM deliveries WHERE outgoing_id = %s AND state = 'failed'"
+        [[[found]]] = await self._scope.direct.run((told, (outgoing_id,)))
+        return int(found)
+
+    async def deliveries(self, outgoing_id: UUID) -> list[Delivery]:
+        """All that became known of a row, as we learned it."""
+        rest = "WHERE outgoing_id = %s ORDER BY learned_at, id"
+        return await self._scope.direct.find(Delivery, rest, outgoing_id)
+
+    async def offering(self, conversation_id: UUID, payload: str) -> Outgoing | None:
+        """The newest row of a conversation with this choice below it."""
+        rest = "WHERE conversation_id = %s AND buttons @> %s AND provider_id IS NOT NULL ORDER BY number DESC LIMIT 1"
+        found = await self._scope.direct.find(Outgoing, rest, conversation_id, Jsonb([{"payload": payload}]))
+        return next(iter(found), None)
+
+    async def last_heard(self, account: str, address: str) -> datetime | None:
+        """When somebody last wrote from an address, in whichever conversation, by the provider's clock."""
+        heard = (
+            "SELECT max(last_in_at) FROM conversations JOIN contact_points ON contact_points.id = contact_point_id"
+            " WHERE contact_points.account = %s AND address = %s"
+        )
+        [[[found]]] = await self._scope.direct.run((heard, (account, address)))
+        return found  # type: ignore[no-any-return]  # timestamptz
 
     async def by_provider_ids(self, account: str, provider_ids: Sequence[str]) -> Outgoing | None:
         """The newest row among these ids: the message of ours that a mail answers."""
@@ -151,6 +201,7 @@ class Outbox:
                 col(Outgoing.not_before) <= now,
                 col(Outgoing.not_before) > now - window,
                 col(Outgoing.not_before) > col(Outgoing.created_at),
+                ~_RESTS,
             )
             .distinct()
             .limit(limit)
@@ -158,7 +209,10 @@ class Outbox:
         return (await self._scope.session.exec(query)).all()
 
     async def forgotten(self, older_than: timedelta, limit: int = 200) -> Sequence[tuple[UUID, str]]:
-        """Conversations, with their accounts, that hold rows which should have left long ago: a wake-up got lost."""
+        """Conversations, with their accounts, that hold rows which should have left long ago: a wake-up got lost.
+
+        Those whose oldest row has waited longest come first.
+        """
         limit_at = self._scope.now() - older_than
         query = (
             select(Conversation.id, Conversation.account)
@@ -167,9 +221,11 @@ class Outbox:
                 or_(
                     (col(Outgoing.state) == "queued") & (col(Outgoing.not_before) < limit_at),
                     (col(Outgoing.state) == "sending") & (col(Outgoing.sending_at) < limit_at),
-                )
+                ),
+                ~_RESTS,
             )
-            .distinct()
+            .group_by(col(Conversation.id), col(Conversation.account))
+            .order_by(func.min(Outgoing.created_at))
             .limit(limit)
         )
         return (await self._scope.session.exec(query)).all()
@@ -190,6 +246,23 @@ class Outbox:
             .with_for_update(skip_locked=True)
         )
         return list((await self._scope.session.exec(query)).all())
+
+    async def unconfirmed(
+        self, account: str, kinds: Sequence[str], *, usual: datetime, critical: datetime, limit: int = 50
+    ) -> list[Outgoing]:
+        """Rows that left before a moment (those of critical cases: before another) and that nobody has confirmed.
+
+        A person who has written in the conversation since has confirmed it by that.
+        """
+        rest = (
+            "JOIN cases ON cases.id = outgoing.case_id"
+            " JOIN conversations ON conversations.id = outgoing.conversation_id"
+            " WHERE outgoing.account = %s AND outgoing.state = 'sent' AND fallback_at IS NULL AND kind = ANY(%s)"
+            " AND sent_at > %s AND sent_at < CASE WHEN severity = 'critical' THEN %s::timestamptz ELSE %s END"
+            " AND coalesce(last_in_at <= sent_at, true) ORDER BY sent_at LIMIT %s"
+        )
+        since = min(usual, critical) - timedelta(days=3)
+        return await self._scope.direct.find(Outgoing, rest, account, list(kinds), since, critical, usual, limit)
 
     async def thread_ids(self, conversation_id: UUID, limit: int = 21) -> list[tuple[datetime, str]]:
         """Provider ids of what we sent in a conversation (mail: References), oldest first."""

@@ -10,10 +10,14 @@ from sqlmodel import col, select, update
 from storage.direct import reading
 from storage.folding import fold
 from storage.scope import Scope
-from storage.tables import Case, ContactPoint, Conversation, Person, Verification
+from storage.tables import Case, Consent, ContactPoint, Conversation, Person, Verification
 
 _AT = "WHERE account = %s AND address = %s"
 _ANY_AT = "WHERE account = %s AND address = ANY(%s) ORDER BY created_at"
+_NEWS = ("everything", "case")  # who refuses these gets no news
+_ANYWHERE = (
+    "WHERE account = ANY(%s) AND address = ANY(%s) AND (account = %s OR verified_at IS NOT NULL) ORDER BY created_at"
+)
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))"
 
 
@@ -36,6 +40,11 @@ class People:
         """The contact point with this address on this account."""
         return next(iter(await self._scope.direct.find(ContactPoint, _AT, account, address)), None)
 
+    async def contact_in(self, account: str, addresses: Sequence[str]) -> ContactPoint | None:
+        """The contact point with one of these addresses on this account: the first of them, else the oldest."""
+        found = await self._scope.direct.find(ContactPoint, _ANY_AT, account, list(addresses))
+        return min(found, key=lambda one: one.address != addresses[0], default=None)
+
     async def contact_by_id(self, contact_id: UUID) -> ContactPoint:
         """The contact point; it must exist."""
         direct = self._scope.direct
@@ -52,26 +61,37 @@ class People:
         language: str | None,
         verified_by: str | None,
         same_as: Sequence[str] = (),
+        beside: Sequence[str] = (),
     ) -> ContactPoint:
         """The contact point, made together with its person if nobody wrote from there before.
 
         Ten first messages in parallel make one person (P4): the address itself is locked while it is made. `same_as`
         are other ways to write it: whoever has one of them is the same person (P6), and each keeps its own address.
+        `beside` are accounts on which it is the same person as well (a telephone, by SMS and on WhatsApp: P7): whoever
+        proved it there is that person, and it is kept for all of them.
         """
         direct = self._scope.direct
         if found := await self.contact(account, address):
             return found
-        name_of_lock = f"{account}\n{min([address, *same_as])}"
+        name_of_lock = f"{min([account, *beside])}\n{min([address, *same_as])}"
         _, made_meanwhile = await direct.run((_LOCK, (name_of_lock,)), reading(ContactPoint, _AT, account, address))
         if made_meanwhile:
             return direct.load(ContactPoint, made_meanwhile)[0]
         now = self._scope.now()
-        if same_as and (others := await direct.find(ContactPoint, _ANY_AT, account, list(same_as))):
-            return self._new_contact(others[0].person_id, account, address, verified_by, now)
-        person = direct.new(
-            Person, id=self._scope.ids(), name=name, folded=fold(name or ""), language=language, created_at=now
-        )
-        return self._new_contact(person.id, account, address, verified_by, now)
+        others: list[ContactPoint] = []
+        if same_as or beside:
+            where = [account, *beside], [address, *same_as], account
+            others = await direct.find(ContactPoint, _ANYWHERE, *where)
+        if others:
+            person_id = others[0].person_id
+        else:
+            person_id = self._scope.ids()
+            folded = fold(name or "")
+            direct.new(Person, id=person_id, name=name, folded=folded, language=language, created_at=now)
+        for other in beside if verified_by else ():
+            if all(one.account != other for one in others):
+                self._new_contact(person_id, other, address, verified_by, now)
+        return self._new_contact(person_id, account, address, verified_by, now)
 
     async def add_contact(
         self, person_id: UUID, account: str, address: str, *, verified_by: str | None
@@ -83,6 +103,32 @@ class People:
         elif verified_by and found.person_id == person_id and found.verified_at is None:
             found.verified_at, found.verified_by = self._scope.now(), verified_by
         return found
+
+    def consent(self, contact: ContactPoint, purposes: Sequence[str], given: bool, *, who: str, how: str) -> None:
+        """Keep what a person wants at an address: case, survey, broadcast, marketing, or everything; with its history.
+
+        `who`: person | provider | agent:<id>. `how`: the word, the code, the link.
+        """
+        now = self._scope.now()
+        for purpose in purposes:
+            contact.consent = {**contact.consent, purpose: given}
+            self._scope.direct.new(
+                Consent,
+                id=self._scope.ids(),
+                contact_point_id=contact.id,
+                purpose=purpose,
+                given=given,
+                at=now,
+                who=who,
+                how=how,
+            )
+            if purpose in _NEWS:
+                refused = any(contact.consent.get(one) is False for one in _NEWS)
+                contact.opted_out_at = (contact.opted_out_at or now) if refused else None
+
+    async def consents(self, contact_id: UUID) -> list[Consent]:
+        """All that was said about an address, oldest first."""
+        return await self._scope.direct.find(Consent, "WHERE contact_point_id = %s ORDER BY at, id", contact_id)
 
     def _new_contact(
         self, person_id: UUID, account: str, address: str, verified_by: str | None, now: datetime

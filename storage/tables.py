@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Computed, Index, UniqueConstraint, text
+from sqlalchemy import Column, Computed, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import Field, SQLModel
 
@@ -270,6 +270,8 @@ class Outgoing(SQLModel, table=True):
     provider_id: str | None = maybe_text()
     fallback_of: UUID | None = None
     fallback_at: datetime | None = maybe_moment()  # when another channel took over
+    as_template: bool = False  # the provider says that free text may not go there now
+    slot_at: datetime | None = maybe_moment()  # its turn at the pace that the provider bears
     created_at: datetime = moment()
     sending_at: datetime | None = maybe_moment()
     sent_at: datetime | None = maybe_moment()
@@ -289,6 +291,53 @@ class Delivery(SQLModel, table=True):
     learned_at: datetime = moment()
     provider_id: str | None = maybe_text()
     reason: str | None = maybe_text()
+
+
+class EarlyReport(SQLModel, table=True):
+    """What a provider said of a message whose id we had not written down yet."""
+
+    __tablename__ = "early_reports"
+    __table_args__ = (Index("early_reports_learned_at", "learned_at"),)
+
+    account: str = Field(sa_type=Text, primary_key=True)
+    provider_id: str = Field(sa_type=Text, primary_key=True)
+    state: str = Field(sa_type=Text, primary_key=True)
+    at: datetime = moment()
+    learned_at: datetime = moment()
+    report: Json = json_object()
+
+
+class Pace(SQLModel, table=True):
+    """When the next message may leave, for an account or one of its recipients."""
+
+    __tablename__ = "paces"
+
+    key: str = Field(sa_type=Text, primary_key=True)
+    free_at: datetime = moment()
+
+
+class Pause(SQLModel, table=True):
+    """An account on which nothing leaves for now."""
+
+    __tablename__ = "pauses"
+
+    account: str = Field(sa_type=Text, primary_key=True)
+    since: datetime = moment()
+    by: str = text_column()
+
+
+class Consent(SQLModel, table=True):
+    """A word about what may be sent to an address; append-only."""
+
+    __tablename__ = "consents"
+
+    id: UUID = Field(primary_key=True)
+    contact_point_id: UUID = Field(foreign_key="contact_points.id", index=True)
+    purpose: str = text_column()  # case | survey | broadcast | marketing | everything
+    given: bool = True
+    at: datetime = moment()
+    who: str = text_column()  # person | provider | agent:<id>
+    how: str = text_column()  # the word, the code, the link
 
 
 class Note(SQLModel, table=True):

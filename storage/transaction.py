@@ -11,14 +11,17 @@ from storage.cases import Cases
 from storage.conversations import Conversations
 from storage.desk_threads import DeskThreads
 from storage.direct import Statement
+from storage.early import Early
 from storage.inbox import Inbox
 from storage.listen import ring
 from storage.messages import Messages
 from storage.outbox import Outbox
+from storage.pacing import Pacing
 from storage.people import People
 from storage.reports import Reports
 from storage.scene import Scene, Unanswered, scene, unanswered
 from storage.scope import Scope
+from storage.similar import Similar
 from storage.timers import Cursors, Limits, Timers
 from storage.wake import wake_statement
 
@@ -57,9 +60,24 @@ class Transaction:
         return Outbox(self._scope)
 
     @cached_property
+    def early(self) -> Early:
+        """What was said of messages before we knew their ids."""
+        return Early(self._scope)
+
+    @cached_property
+    def pacing(self) -> Pacing:
+        """How fast it may leave, and where not at all."""
+        return Pacing(self._scope)
+
+    @cached_property
     def cases(self) -> Cases:
         """Cases and their history."""
         return Cases(self._scope)
+
+    @cached_property
+    def similar(self) -> Similar:
+        """Cases that read alike."""
+        return Similar(self._scope)
 
     @cached_property
     def timers(self) -> Timers:

@@ -1,0 +1,48 @@
+"""When a person may be written to, by country and purpose (Ley 2300 in Colombia); news of a case may go at any hour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from bot import hours
+from bot.company import Company
+from bot.consent import PURPOSES
+
+DATA = Path(__file__).parent / "contact_hours.yaml"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a country's law allows."""
+
+    purposes: frozenset[str]
+    week: hours.Week
+    holidays: bool  # whether it may be done on them
+    source: str
+
+
+@cache
+def rules(path: Path = DATA) -> Mapping[str, Rule]:
+    """By country. Raises ValueError for a purpose or hours that nobody knows."""
+    found = {}
+    for country, facts in yaml.safe_load(path.read_text(encoding="utf-8"))["countries"].items():
+        purposes = frozenset(facts["purposes"])
+        if unknown := purposes - set(PURPOSES):
+            raise ValueError(f"{country}: no such purpose: {', '.join(sorted(unknown))}")
+        found[country] = Rule(purposes, hours.parse_week(facts["hours"]), facts["holidays"], facts["src"])
+    return found
+
+
+def allowed_at(company: Company, purpose: str, now: datetime) -> datetime:
+    """The first moment from `now` (aware) on at which a message for this purpose may leave."""
+    rule = rules().get(company.country)
+    if rule is None or purpose not in rule.purposes:
+        return now
+    calendar = company.hours_calendar()
+    is_holiday = (lambda _: False) if rule.holidays else calendar.is_holiday
+    opens = hours.next_open(hours.Hours(rule.week, calendar.timezone, is_holiday), now)
+    return opens or now

@@ -1,0 +1,42 @@
+"""How fast an account may send: its turn is taken when a message is about to leave, over all workers."""
+
+from datetime import datetime, timedelta
+
+from bot.consent import purpose
+from bot.parts import Parts
+from storage.pacing import Bucket, bucket
+from storage.tables import Outgoing
+from storage.transaction import Transaction
+
+YIELDS = timedelta(seconds=1)  # what may wait looks again after so long
+
+
+async def turn(parts: Parts, tx: Transaction, row: Outgoing) -> datetime:
+    """When it is this row's turn: now, or later. A turn that was given is kept (`slot_at`), so nobody overtakes.
+
+    Surveys and broadcasts have a queue of their own, at half the pace, and leave only where no conversation waits.
+    """
+    rates, now = parts.features(row.account).pace, parts.now()
+    if not rates:
+        return now
+    buckets = [
+        bucket(row.account if rate.per == "account" else f"{row.account}\n{row.address}", rate.messages, rate.within)
+        for rate in rates
+    ]
+    if purpose(row.kind) == "case":
+        if row.slot_at is None:
+            row.slot_at = await tx.pacing.turn(buckets)
+        return row.slot_at
+    if row.slot_at is None:
+        row.slot_at = await tx.pacing.turn([_apart(row.account, buckets)])
+    if row.slot_at > now:
+        return row.slot_at
+    if await tx.pacing.turn_if_idle(buckets):
+        return now
+    return now + YIELDS + timedelta(milliseconds=parts.choose(1000))
+
+
+def _apart(account: str, buckets: list[Bucket]) -> Bucket:
+    """The queue of what may always wait."""
+    steps = [one.step for one in buckets if one.key == account]
+    return Bucket(f"{account}\n\nlater", 2 * min(steps or [one.step for one in buckets]))

@@ -1,0 +1,81 @@
+"""The pace that providers bear, shared by all workers; and accounts on which nothing leaves for now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from storage.scope import Scope
+from storage.tables import Pause
+
+# one statement for all buckets, in one order for everybody, so that two workers never wait for each other
+_TAKE = (
+    "INSERT INTO paces AS pace (key, free_at)"
+    " SELECT key, %(now)s + step FROM unnest(%(keys)s::text[], %(steps)s::interval[]) AS wanted (key, step)"
+    " ORDER BY key"
+    " ON CONFLICT (key) DO UPDATE"
+    " SET free_at = greatest(pace.free_at, %(now)s) + (excluded.free_at - %(now)s)"
+)
+_IDLE = " WHERE pace.free_at <= %(now)s"
+_RETURNING = " RETURNING key, free_at"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A limit: one message every `step`; `slack` is how far ahead a burst may run after a silence."""
+
+    key: str
+    step: timedelta
+    slack: timedelta = timedelta(0)
+
+
+def bucket(key: str, messages: int, within: timedelta) -> Bucket:
+    """The bucket that never lets more than so many messages through in any stretch of that length."""
+    burst = max(1, messages // 5)
+    step = within / (messages - burst + 1)
+    return Bucket(key, step, step * (burst - 1))
+
+
+class Pacing:
+    """Turns at the buckets, and pauses."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def turn(self, buckets: Sequence[Bucket]) -> datetime:
+        """Take the next turn in all of them; gives the moment at which it is due. It is ours, used or not."""
+        now = self._scope.now()
+        free = await self._take(buckets, _TAKE + _RETURNING)
+        return max(now, *(free[one.key] - one.step - one.slack for one in buckets))
+
+    async def turn_if_idle(self, buckets: Sequence[Bucket]) -> bool:
+        """Take a turn only where nobody waits and no burst is under way: for what may always wait."""
+        return len(await self._take(buckets, _TAKE + _IDLE + _RETURNING)) == len(buckets)
+
+    async def _take(self, buckets: Sequence[Bucket], statement: str) -> dict[str, datetime]:
+        values = {
+            "now": self._scope.now(),
+            "keys": [one.key for one in buckets],
+            "steps": [one.step for one in buckets],
+        }
+        [found] = await self._scope.direct.run((statement, values))
+        return {key: free_at for key, free_at in found}  # noqa: C416  the type checker knows these two
+
+    async def sweep(self) -> None:
+        """Forget recipients to whom anything may leave now."""
+        old = self._scope.now() - timedelta(minutes=10)
+        await self._scope.direct.run(("DELETE FROM paces WHERE free_at < %s", (old,)))
+
+    async def pauses(self) -> list[Pause]:
+        """The accounts on which nothing leaves, by name."""
+        return await self._scope.direct.find(Pause, "ORDER BY account")
+
+    async def pause(self, account: str, by: str) -> bool:
+        """Let nothing leave from the commit on. False: it rests already."""
+        put = "INSERT INTO pauses (account, since, by) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1"
+        [found] = await self._scope.direct.run((put, (account, self._scope.now(), by)))
+        return bool(found)
+
+    async def resume(self, account: str) -> bool:
+        """Let it go on. False: it did not rest."""
+        [found] = await self._scope.direct.run(("DELETE FROM pauses WHERE account = %s RETURNING 1", (account,)))
+        return bool(found)
