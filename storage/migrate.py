@@ -9,6 +9,8 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from storage.similar import prepare
+
 LOCK = 0x41435553  # "ACUS"
 _HERE = Path(__file__).parent / "migrations"
 
@@ -66,5 +68,6 @@ def upgrade(url: str) -> None:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
             command.upgrade(_config(connection), "head")
+            prepare(connection)  # what the database did not let us make may be allowed by now
     finally:
         engine.dispose()

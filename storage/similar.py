@@ -1,0 +1,123 @@
+"""Cases that read alike: the vector of what the customer wrote, kept with its case, and the nearest to it (pgvector).
+
+PostgreSQL may come without that extension, or without our right to make it. Then the table is not there, the two
+functions that stand in every database do nothing, and no case is opened later or otherwise for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from storage.scope import Scope
+
+DIMENSIONS = 384
+NEAR = 60  # neighbours that are looked at: those of other kinds and of the same person fall away afterwards
+
+TABLE = f"""
+CREATE TABLE case_embeddings (
+    case_id uuid PRIMARY KEY REFERENCES cases (id) ON DELETE CASCADE,
+    embedding vector({DIMENSIONS}) NOT NULL,
+    model text NOT NULL,
+    created_at timestamptz NOT NULL
+)"""
+
+NEAREST = f"""
+SELECT k.code::text, k.type::text, k.status::text, k.solved_by, k.solved_at, k.closed_at, k.facts->'what'->>0, near.likeness
+  FROM (SELECT e.case_id, -(e.embedding <#> mine.embedding) AS likeness FROM case_embeddings e
+         WHERE e.model = mine.model AND e.case_id <> wanted
+         ORDER BY e.embedding <#> mine.embedding LIMIT {NEAR}) near
+  JOIN cases k ON k.id = near.case_id
+ WHERE near.likeness >= least_alike AND k.person_id <> mine.person_id
+   AND (k.type = mine.type OR k.type = mine.second_type OR k.second_type = mine.type
+        OR k.type IN ('queja', 'reclamo') AND mine.type IN ('queja', 'reclamo'))
+ ORDER BY near.likeness DESC LIMIT most"""  # noqa: S608  a constant
+"""The nearest of a case; `mine`, `wanted`, `least_alike` and `most` are the function's own names."""
+
+FUNCTIONS = f"""
+CREATE FUNCTION keep_case_embedding(wanted uuid, numbers text, reader text, at timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF to_regclass('case_embeddings') IS NOT NULL THEN
+        INSERT INTO case_embeddings (case_id, embedding, model, created_at)
+        VALUES (wanted, numbers::vector, reader, at) ON CONFLICT (case_id) DO NOTHING;
+    END IF;
+EXCEPTION WHEN OTHERS THEN  -- another length, a broken extension: the case is what matters
+    RAISE WARNING 'the embedding of a case was not kept: %', SQLERRM;
+END $$;
+
+CREATE FUNCTION similar_cases(wanted uuid, least_alike float8, most int)
+RETURNS TABLE (code text, type text, status text, solved_by text, solved_at timestamptz, closed_at timestamptz,
+               gist text, likeness float8)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE mine record;
+BEGIN
+    IF to_regclass('case_embeddings') IS NULL THEN RETURN; END IF;
+    SELECT e.embedding, e.model, k.person_id, k.type, k.second_type INTO mine
+      FROM case_embeddings e JOIN cases k ON k.id = e.case_id WHERE e.case_id = wanted;
+    IF FOUND THEN RETURN QUERY {NEAREST}; END IF;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'similar cases could not be looked for: %', SQLERRM;
+END $$;
+"""  # noqa: S608  constants
+
+_KEEP = "SELECT keep_case_embedding(%s, %s, %s, %s)"
+_KEPT = """
+SELECT EXISTS (SELECT FROM information_schema.columns WHERE table_name = 'case_embeddings' AND column_name = 'embedding')
+"""
+_FIND = "SELECT * FROM similar_cases(%s, %s, %s)"
+
+
+@dataclass(frozen=True)
+class SimilarCase:
+    """A case of somebody else that reads like the one that was asked for."""
+
+    code: str
+    type: str
+    status: str
+    solved_by: str | None
+    solved_at: datetime | None
+    closed_at: datetime | None
+    gist: str | None  # what that customer reported
+    likeness: float  # cosine, up to 1
+
+
+class Similar:
+    """Vectors of cases. Where the extension is missing, nothing is kept and nothing found."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def keep(self, case_id: UUID, vector: Sequence[float], model: str) -> None:
+        """Keep the vector of a case that this transaction opens; it goes with the next journey."""
+        numbers = f"[{','.join(f'{value:.6g}' for value in vector)}]"
+        self._scope.direct.later((_KEEP, (case_id, numbers, model, self._scope.now())))
+
+    async def to(self, case_id: UUID, *, at_least: float, limit: int) -> list[SimilarCase]:
+        """The cases of other people, of the same or a kindred type, that read most like this one; nearest first."""
+        [found] = await self._scope.direct.run((_FIND, (case_id, at_least, limit)))
+        return [SimilarCase(*row) for row in found]
+
+    async def kept(self) -> bool:
+        """Whether this database keeps vectors at all."""
+        [[found]] = await self._scope.direct.run((_KEPT, ()))
+        return bool(found[0])
+
+
+def prepare(connection: Connection) -> bool:
+    """Make the table if it is not there and the database lets us. False: there is none, and all works without."""
+    if connection.scalar(text("SELECT to_regclass('case_embeddings')")) is not None:
+        return True
+    try:
+        with connection.begin_nested():
+            connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+            connection.execute(text(TABLE))
+    except DBAPIError as fault:
+        if fault.connection_invalidated:
+            raise
+        return False
+    return True

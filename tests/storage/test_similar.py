@@ -1,0 +1,161 @@
+"""Vectors of cases: kept with them, found by nearness, and a database without pgvector that works like any other."""
+
+import math
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from storage.database import Database
+from storage.direct import blank
+from storage.migrate import upgrade
+from storage.similar import DIMENSIONS, SimilarCase
+from storage.tables import Case, Person
+from storage.transaction import Transaction
+from tests.conftest import Clock
+
+
+def vector(*parts: float) -> list[float]:
+    """Of length one; what is not given is nothing."""
+    length = math.sqrt(sum(part * part for part in parts))
+    return [part / length for part in parts] + [0.0] * (DIMENSIONS - len(parts))
+
+
+@pytest.fixture
+async def database(database_url: str, clock: Clock, ids: Callable[[], UUID]) -> AsyncIterator[Database]:
+    """A database with pgvector."""
+    made = Database(database_url, now=clock, ids=ids, pool_size=2)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def bare(server: str) -> Iterator[str]:
+    """The address of a database whose role may not make extensions, as at many companies."""
+    name = f"bare_{os.urandom(4).hex()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        named = sql.Identifier(name)
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'bare'").format(named))
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(named, named))
+        try:
+            parts = urlsplit(server)
+            place = parts.netloc.rpartition("@")[2]
+            yield parts._replace(netloc=f"{name}:bare@{place}", path=f"/{name}").geturl()
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(named))
+            connection.execute(sql.SQL("DROP ROLE {}").format(named))
+
+
+def as_administrator(server: str, url: str, statement: str) -> None:
+    """Run something in that database with all rights."""
+    with psycopg.connect(urlsplit(server)._replace(path=urlsplit(url).path).geturl(), autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]  # a text of this file
+
+
+async def opened(tx: Transaction, code: str, numbers: Sequence[float] | None, **values: object) -> Case:
+    """A case of a new person, or of `person_id`, with its vector."""
+    if "person_id" not in values:
+        person = blank(Person, id=tx._scope.ids(), folded="", created_at=tx._scope.now())
+        tx._scope.direct.add(person)
+        values["person_id"] = person.id
+    given = {"type": "reclamo", "account": "web", "facts": {"what": [f"words of {code}"]}} | values
+    model = str(given.pop("model", "m1"))
+    case = await tx.cases.open(actor="bot", told={}, code=code, **given)
+    assert case is not None
+    if numbers is not None:
+        tx.similar.keep(case.id, numbers, model)
+    return case
+
+
+async def near(database: Database, case: Case, at_least: float = 0.5, limit: int = 3) -> list[SimilarCase]:
+    async with database.transaction() as tx:
+        return await tx.similar.to(case.id, at_least=at_least, limit=limit)
+
+
+async def test_the_nearest_of_other_people_and_of_a_kindred_type(database: Database) -> None:
+    async with database.transaction() as tx:
+        mine = await opened(tx, "MINE", vector(1, 0), second_type="peticion")
+        await opened(tx, "NEAR", vector(10, 1), status="cerrado", solved_by="customer")
+        await opened(tx, "NEARER", vector(20, 1))
+        await opened(tx, "KIN", vector(5, 1), type="queja")
+        await opened(tx, "SECOND", vector(4, 1), type="peticion")
+        await opened(tx, "FAR", vector(1, 3))
+        await opened(tx, "PRAISE", vector(1, 0), type="felicitacion")
+        await opened(tx, "OWN", vector(1, 0), person_id=mine.person_id)
+        await opened(tx, "OTHER", vector(1, 0), model="m2")
+        await opened(tx, "UNREAD", None)
+    found = await near(database, mine, limit=4)
+    assert [one.code for one in found] == ["NEARER", "NEAR", "KIN", "SECOND"]
+    assert [one.code for one in await near(database, mine)] == ["NEARER", "NEAR", "KIN"]
+    told = found[1]
+    assert (told.type, told.status, told.solved_by, told.gist) == ("reclamo", "cerrado", "customer", "words of NEAR")
+    assert told.likeness == pytest.approx(10 / math.sqrt(101), abs=1e-4)
+    assert [one.code for one in await near(database, mine, at_least=0.996)] == ["NEARER"]
+
+
+async def test_a_vector_goes_in_the_journey_of_its_case_and_away_with_it(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journeys: list[int] = []
+    async with database.transaction() as tx:
+        direct = tx._scope.direct
+        journey = direct._journey
+
+        async def counted(statements: Sequence[object]) -> object:
+            journeys.append(len(statements))
+            return await journey(statements)  # type: ignore[arg-type]  # the same statements
+
+        monkeypatch.setattr(direct, "_journey", counted)
+        without = await opened(tx, "PLAIN", None)
+        await tx.complete()
+        plain, journeys[:] = list(journeys), []
+        case = await opened(tx, "FULL", vector(1))
+        await tx.complete()
+        assert len(journeys) == len(plain) and sum(journeys) == sum(plain) + 1
+    with psycopg.connect(database_url) as connection:
+        kept = connection.execute("SELECT case_id, model, created_at FROM case_embeddings").fetchall()
+        assert [(row[0], row[1], row[2]) for row in kept] == [(case.id, "m1", case.opened_at)]
+        connection.execute("DELETE FROM case_events")
+        connection.execute("DELETE FROM cases WHERE id = %s", (case.id,))
+        assert connection.execute("SELECT count(*) FROM case_embeddings").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM cases WHERE id = %s", (without.id,)).fetchone() == (1,)
+
+
+async def test_what_is_no_vector_of_ours_stops_no_case(database: Database) -> None:
+    async with database.transaction() as tx:
+        short = await opened(tx, "SHORT", [0.6, 0.8])
+        broken = await opened(tx, "BROKEN", [math.nan] * DIMENSIONS)
+    async with database.transaction() as tx:
+        assert await tx.cases.get(short.id) and await tx.cases.get(broken.id)
+    assert await near(database, short) == [] == await near(database, broken)
+
+
+async def test_a_database_without_the_extension_works_and_gains_it_later(
+    server: str, bare: str, clock: Clock, ids: Callable[[], UUID]
+) -> None:
+    upgrade(bare)
+    database = Database(bare, now=clock, ids=ids, pool_size=2)
+    try:
+        async with database.transaction() as tx:
+            assert not await tx.similar.kept()
+            mine = await opened(tx, "MINE", vector(1))
+            await opened(tx, "LIKE", vector(1))
+        assert await near(database, mine) == []
+        as_administrator(server, bare, "CREATE EXTENSION vector")
+        upgrade(bare)
+        async with database.transaction() as tx:
+            assert await tx.similar.kept()
+            mine = await opened(tx, "MINE2", vector(1))
+            await opened(tx, "LIKE2", vector(1))
+        assert [one.code for one in await near(database, mine)] == ["LIKE2"]
+        as_administrator(server, bare, "DROP EXTENSION vector CASCADE")  # and back: a column less, and no case lost
+        async with database.transaction() as tx:
+            assert not await tx.similar.kept()
+            await opened(tx, "MINE3", vector(1))
+        assert await near(database, mine) == []
+    finally:
+        await database.close()
