@@ -4,9 +4,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from bot.bursts import VOICE
+from bot import phones
+from bot.bursts import PHONE, VOICE
 from bot.cleaning import bounded, clean
 from bot.codes import readings
 from bot.delivery import Deliveries
@@ -37,6 +39,14 @@ class _File:
     media: Media
     stored: Stored | None = None
     refused: str | None = None
+
+
+def _event(inbound: Inbound) -> dict[str, Any]:
+    """What a message brings besides its words that the turn must know."""
+    found: dict[str, Any] = {"start": inbound.start} if inbound.start else {}
+    if inbound.phone:
+        found[PHONE] = inbound.phone
+    return found | {"other_subject": True} if inbound.subject_changed else found
 
 
 class Intake:
@@ -103,6 +113,7 @@ class Intake:
             language=inbound.language if inbound.language in self._parts.company.languages else None,
             verified_by=proved_by,
             same_as=inbound.same_as,
+            beside=phones.beside(self._parts, inbound.sender.account, inbound.sender.value),
         )
         if contact.verified_at is None and proved_by is not None:
             contact.verified_at, contact.verified_by = self._parts.now(), proved_by
@@ -116,7 +127,7 @@ class Intake:
             text=inbound.text,
             subject=inbound.subject,
             pressed=inbound.pressed,
-            event={"start": inbound.start} if inbound.start else {},
+            event=_event(inbound),
             extra={**inbound.extra, VOICE: True} if inbound.voice else dict(inbound.extra),
             machine=inbound.machine,
             authentic=features.verified or inbound.authentic or await self._answers_us(tx, contact, inbound),

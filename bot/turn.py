@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from bot import dates, hours
-from bot.bursts import Burst, Waiting, bursts_of, understood_of
+from bot import dates, hours, phones
+from bot.bursts import PHONE, Burst, Waiting, bursts_of, understood_of
 from bot.codes import find as find_codes
 from bot.dialogue import effects as fx
 from bot.dialogue import events as ev
+from bot.joins import Joins
 from bot.parts import Parts
 from bot.proofs import LINK_LENGTH, Proofs
 from bot.talking import Talking
@@ -166,7 +167,11 @@ class Turns:
                 if talking.following is not None:
                     talking = await self._joined(tx, talking, bursts)
                 continue
+            if number := burst.messages[0].event.get(PHONE):
+                await self._shared(tx, talking, number)
+                continue
             talking.authentic = all(message.authentic for message in burst.messages)
+            talking.understood = (burst.text, burst.understanding) if burst.understanding is not None else None
             if (case := await self._other_case(tx, talking, burst)) is not None:
                 await talking.finish()
                 talking = await Talking.begin(self._parts, tx, conversation, about=case, **_entries([burst]))
@@ -220,6 +225,12 @@ class Turns:
             account = asked_in.account if asked_in is not None else talking.conversation.account
             await talking.feed(ev.LinkOpened(str(proof.id), self._parts.kinds.get(account, account)))
 
+    async def _shared(self, tx: Transaction, talking: Talking, number: str) -> None:
+        """The person's own number came by the button: it is theirs, and so is what was said there before (P7)."""
+        await Joins(self._parts, tx).prove_phone(talking.person, number, "provider")
+        kinds = {self._parts.kinds[account] for account in phones.accounts(self._parts)}
+        await talking.feed(ev.PhoneShared(number, tuple(kind for kind in phones.KINDS if kind in kinds)))
+
     async def _joined(self, tx: Transaction, talking: Talking, bursts: Sequence[Burst]) -> Talking:
         """This chat is now of the person who asked for the link, and goes on with the same case."""
         conversation, proof_id = talking.conversation, talking.following
@@ -263,12 +274,14 @@ class Turns:
             pressed=meant(burst.pressed)[0],
             files=burst.files,
             voice=burst.voice,
+            other_subject=any(message.event.get("other_subject") for message in burst.messages),
             code=codes[0] if codes else None,
             channel=self._parts.kinds.get(talking.conversation.account, talking.conversation.account),
             channels=kinds,
             acked=talking.conversation.acked_at is not None
             and self._parts.features(talking.conversation.account).late_ack is None,
             reachable=_reachable(self._parts, talking),
+            proves_phone=self._parts.features(talking.conversation.account).proves_phone,
             people_online=hours.open_at(self._parts.company.hours_calendar(), now),
             back_at=dates.when_open(
                 opens, now, talking.state.profile.language or understood.language, self._parts.company.timezone

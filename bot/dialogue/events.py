@@ -35,12 +35,14 @@ class Said:
     pressed: str | None = None  # payload of a Choice
     files: int = 0
     voice: bool = False  # what came is a voice note, which nobody has turned into words
+    other_subject: bool = False  # a mail that answers an older one, but under a subject of its own
     code: str | None = None  # a case code that the caller found; None: the dialogue looks for one itself
     # what is true now
     channel: str = "web"  # kind of channel of this conversation
     channels: tuple[str, ...] = ("web",)  # kinds that this installation offers
     acked: bool = True  # an Ack (with the AI notice) has left or will leave before this Answer
     reachable: bool = True  # something is known by which we can write when this window is closed
+    proves_phone: bool = False  # a choice can ask for the number of the phone itself
     people_online: bool = True
     back_at: str | None = None  # when people are back, in words of the person's language; None: not known
 
@@ -93,10 +95,18 @@ class SilenceDay:
 
 @dataclass(frozen=True)
 class CodeVerified:
-    """The one-time code was right (answer to VerifyCode): the address is proved."""
+    """The one-time code was right (answer to VerifyCode): the address is proved. kind: email | phone."""
 
     address: str
     kind: str = "email"
+
+
+@dataclass(frozen=True)
+class PhoneShared:
+    """The number of their own telephone came, and the provider vouches for it. `kinds`: channels that reach it."""
+
+    number: str
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,7 @@ Event = (
     | ChannelLinked
     | LinkOpened
     | LinkOver
+    | PhoneShared
     | CaseFound
     | CaseNotFound
     | StatusLimited

@@ -84,8 +84,8 @@ def _proof(reply: Reply, event: Said) -> bool:
         reply.do(VerifyCode(code))
         return True
     if words.wants_again(event.text) and len(event.text.split()) < 9:
-        reply.do(SendCode(address))
-        reply.say("code_sent", blanks={"email": address})
+        reply.do(SendCode(address, reach.kind_of(address)))
+        reply.say("code_sent", blanks={"address": address})
         return True
     return False
 
@@ -173,6 +173,19 @@ def _filed(reply: Reply, event: Said) -> bool:
     return True
 
 
+def _other_subject(reply: Reply, event: Said) -> bool:
+    """An old mail is answered under a new subject: about the same, or about something new? (P13)"""
+    if not event.other_subject or event.pressed or not reply.has_open_case or reply.case is None:
+        return False
+    idle = event.act in ("thanks", "greeting", "smalltalk", "spam", "affirm", "deny")
+    if reply.case.stage != "filed" or idle or words.words_of_content(event.text) < 2:
+        return False
+    people.hold(reply, event)
+    reply.say("ask_same_case", *questions.SAME_CASE)
+    reply.await_answer("same_case")
+    return True
+
+
 def _belongs_here(event: Said) -> bool:
     """How to reach them, or what they ask for, and little else: no report of its own."""
     address = any(fact.kind in ("email", "phone") for fact in event.facts)
@@ -232,12 +245,14 @@ ROADS: tuple[Road, ...] = (
     _gives_up,
     questions.solved,
     questions.same_case,
+    _other_subject,
     questions.what_is_missing,
     questions.which_type,
     questions.late_address,
     questions.summary,
     questions.what_to_correct,
     questions.where_to_write,
+    questions.which_number,
     questions.which_channel,
     questions.how_to_reach,
     questions.consent,
