@@ -178,8 +178,9 @@ async def test_marked_lines_are_notes_and_never_leave(office: Office) -> None:
 
 async def test_the_same_note_twice_is_one(office: Office) -> None:
     thread = await office.thread(await office.flagged())
-    body = await office.say("// una vez", thread)
-    await asyncio.gather(*(office.deliver(body) for _ in range(3)))
+    ts = thread.partition(":")[2]
+    body = office.events.message("// una vez", user="U0PEDRO", channel=DESK, thread_ts=ts)
+    await asyncio.gather(*(office.deliver(body) for _ in range(5)))
     assert len(await rows(office.world, Note)) == 1
 
 
@@ -234,8 +235,10 @@ async def test_p15_what_did_not_arrive_comes_back_to_the_thread(office: Office) 
     await office.say("Le envío la guía", thread)
     office.world.memory("chat").fail(Undeliverable("chat: blocked us"), times=5)
     await send_all(office.world)
-    for _ in range(2):
+    for text in ("¿hola?", "¿siguen ahí?"):
         await office.cards.show()
+        await office.world.write("chat", "ana", text)
+    await office.cards.show()
     assert sum("No llegó: «Le envío la guía»" in text for text in office.below()) == 1
 
 
