@@ -8,8 +8,8 @@ from uuid import UUID
 
 from bot.parts import Parts
 from bot.reach import Way, best_way, usable
-from bot.writing import marked, write
-from channels.channel import Address, Button, DeliveryReport, Inbound
+from bot.writing import button, marked, write
+from channels.channel import Address, DeliveryReport, Inbound
 from storage.tables import Case, Conversation, Outgoing
 from storage.transaction import Transaction
 
@@ -185,7 +185,7 @@ class Deliveries:
 
     async def _copy(self, tx: Transaction, row: Outgoing, way: Way, case: Case | None) -> Outgoing:
         """The same words, fitted to what the other channel can show, with the same files."""
-        buttons = [Button(one["label"], one["payload"]) for one in row.buttons]
+        buttons = [button(one["label"], one["payload"]) for one in row.buttons]
         numbered = len(row.buttons) > self._parts.features(row.account).buttons  # the choices stand in the text
         copies = await write(
             self._parts,

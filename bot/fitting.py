@@ -8,10 +8,14 @@ Part = tuple[str, tuple[Button, ...]]
 
 
 def fit(text: str, buttons: Sequence[Button], features: Features) -> list[Part]:
-    """The messages that carry this text on such a channel, in order; buttons stand under the last one."""
-    shown = tuple(buttons)
+    """The messages that carry this text on such a channel, in order; buttons stand under the last one.
+
+    One that asks for the phone is no choice: it has no number, and is left out where no phone can be asked for.
+    """
+    shown = tuple(button for button in buttons if button.asks is None or features.proves_phone)
     if len(shown) > features.buttons:
-        numbered = "\n".join(f"{number}. {button.label}" for number, button in enumerate(shown, start=1))
+        choices = [button for button in shown if button.asks is None]
+        numbered = "\n".join(f"{number}. {button.label}" for number, button in enumerate(choices, start=1))
         text, shown = f"{text}\n\n{numbered}", ()
     parts = _split(text, features.text_limit)
     return [(part, ()) for part in parts[:-1]] + [(parts[-1], shown)]

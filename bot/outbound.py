@@ -2,7 +2,8 @@
 
 from bot import dates
 from bot.parts import Parts
-from channels.channel import Address, Button, File, Outbound
+from bot.writing import button
+from channels.channel import Address, File, Outbound
 from storage.tables import Conversation, Outgoing
 from storage.transaction import Transaction
 
@@ -12,7 +13,7 @@ _APART = ("code", "alert")  # of no thread, whatever conversation they stand in
 async def outbound(parts: Parts, tx: Transaction, conversation: Conversation, row: Outgoing) -> Outbound:
     """One message for the row's account; the conversation is locked."""
     features = parts.features(row.account)
-    buttons = tuple(Button(one["label"], one["payload"]) for one in row.buttons)
+    buttons = tuple(button(one["label"], one["payload"]) for one in row.buttons)
     thread: tuple[str, ...] = ()
     if features.threads and row.account == conversation.account and row.kind not in _APART:
         thread = tuple(await tx.messages.recent_ids(conversation.id))

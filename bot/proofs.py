@@ -1,17 +1,16 @@
-"""Prove who somebody is: status by code, one-time codes by e-mail, single-use links for Telegram (R012, L-2, P7)."""
+"""Prove who somebody is: status by code, one-time codes by mail or SMS, single-use links (R012, L-2, P7)."""
 
 import asyncio
 import hashlib
 import hmac
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from bot.codes import readings
 from bot.dialogue import events as ev
+from bot.joins import Joins
 from bot.parts import Parts
-from bot.refusals import NotPossible
-from bot.views import Me
 from bot.writing import say, write
 from channels.channel import Address, Unavailable
 from storage.tables import Case, ContactPoint, Conversation, Person, Verification
@@ -20,8 +19,10 @@ from storage.transaction import Transaction
 CODE_LASTS = timedelta(minutes=30)
 LINK_LASTS = timedelta(hours=24)
 CODES_TO_ONE_ADDRESS, CODES_OF_ONE_TALK = 3, 5  # an hour
-JOINED = "people joined"
+MESSAGES_WITH_CODES = 200  # an hour, from all talks: each SMS is paid, and swindlers live on numbers that earn
 LINK_LENGTH = 32  # symbols of a link's payload
+LINKED = ("telegram", "whatsapp")
+CARRIERS = {"email": ("email", "code_mail"), "phone": ("sms", "code_sms")}  # kind of address: channel, words
 SYMBOLS = "ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz23456789"
 
 
@@ -60,21 +61,23 @@ class Proofs:
                 return None, ev.StatusLimited()
         return (case, ev.CaseFound(case.status, own=own)) if case else (None, ev.CaseNotFound())
 
-    async def send_code(self, conversation: Conversation, person: Person, case: Case | None, email: str) -> bool:
-        """Mail six digits to an address that somebody claims. False: none was sent, as no more may leave in this hour.
+    async def send_code(self, conversation: Conversation, person: Person, address: str, kind: str = "email") -> bool:
+        """Send six digits to an address that somebody claims. False: none was sent, as no more may leave in this hour.
 
         Three for one address, so that nobody is flooded; five from one conversation, so that it floods no others.
+        `kind`: email | phone.
         """
-        account = self._parts.account_of_kind("email")
-        address = email.strip().lower()
-        if account is None or not await self._may_send(conversation, address):
+        channel, line = CARRIERS[kind]
+        account = self._parts.account_of_kind(channel)
+        address = address.strip().lower()
+        if account is None or not await self._may_send(conversation, address, kind):
             return False
         digits = "".join(str(self._parts.choose(10)) for _ in range(6))
         proof = self._tx.verifications.start(
             lasts=CODE_LASTS,
             person_id=person.id,
             conversation_id=conversation.id,
-            kind="email",
+            kind=kind,
             account=account,
             address=address,
             secret_hash="",
@@ -88,23 +91,25 @@ class Proofs:
             Address(account, address),
             author="bot",
             kind="code",
-            text=say(self._parts, "code_mail", language, {"verification_code": digits}),
-            lines=["code_mail"],
+            text=say(self._parts, line, language, {"verification_code": digits}, person.treatment),
+            lines=[line],
             language=language,
         )
         return True
 
-    async def _may_send(self, conversation: Conversation, address: str) -> bool:
+    async def _may_send(self, conversation: Conversation, address: str, kind: str) -> bool:
         limits, hour = self._tx.limits, timedelta(hours=1)
-        return await limits.use(f"codes:{conversation.id}", at_most=CODES_OF_ONE_TALK, within=hour) and (
-            await limits.use(f"code:{address}", at_most=CODES_TO_ONE_ADDRESS, within=hour)
+        return (
+            await limits.use(f"codes:{conversation.id}", at_most=CODES_OF_ONE_TALK, within=hour)
+            and await limits.use(f"code:{address}", at_most=CODES_TO_ONE_ADDRESS, within=hour)
+            and (kind != "phone" or await limits.use("codes by sms", at_most=MESSAGES_WITH_CODES, within=hour))
         )
 
     async def check_code(
         self, conversation: Conversation, person: Person, typed: str
     ) -> ev.CodeVerified | ev.CodeFailed:
         """Check a typed code; a right one proves the address and joins what belongs to the same person."""
-        proof = await self._tx.verifications.pending(conversation.id, "email")
+        proof = await self._tx.verifications.pending(conversation.id, tuple(CARRIERS))
         if proof is None or proof.address is None:
             return ev.CodeFailed(0)
         proof.tries += 1
@@ -115,11 +120,11 @@ class Proofs:
                 self._tx.verifications.use(proof)
             return ev.CodeFailed(left)
         await self._prove(proof, person, "code")
-        return ev.CodeVerified(proof.address)
+        return ev.CodeVerified(proof.address, proof.kind)
 
-    async def make_link(self, conversation: Conversation, person: Person) -> str | None:
-        """A single-use link into our Telegram chat."""
-        account = self._parts.account_of_kind("telegram")
+    async def make_link(self, conversation: Conversation, person: Person, kind: str) -> str | None:
+        """A single-use link into our chat on this kind of channel; None when no link leads there."""
+        account = self._parts.account_of_kind(kind)
         channel = self._parts.channels.get(account) if account else None
         if account is None or not isinstance(channel, Linkable):
             return None
@@ -134,7 +139,7 @@ class Proofs:
                 lasts=LINK_LASTS,
                 person_id=person.id,
                 conversation_id=conversation.id,
-                kind="telegram",
+                kind=kind,
                 account=account,
                 address=None,
                 secret_hash=self._hash(payload),
@@ -158,52 +163,12 @@ class Proofs:
 
     @staticmethod
     def _leads_here(proof: Verification, contact: ContactPoint) -> bool:
-        return proof.kind == "telegram" and proof.account == contact.account
+        return proof.kind in LINKED and proof.account == contact.account
 
     async def _prove(self, proof: Verification, person: Person, by: str) -> None:
         assert proof.address is not None
         self._tx.verifications.use(proof)
-        known = await self._tx.people.contact(proof.account, proof.address)
-        if known is None:
-            await self._tx.people.add_contact(person.id, proof.account, proof.address, verified_by=by)
-            return
-        before = {
-            "contact": str(known.id),
-            "verified_at": known.verified_at.isoformat() if known.verified_at else None,
-            "verified_by": known.verified_by,
-            "preferred": str(person.preferred_contact_id) if person.preferred_contact_id else None,
-        }
-        known.verified_at, known.verified_by = known.verified_at or self._parts.now(), known.verified_by or by
-        known.blocked_at = None
-        if known.person_id != person.id:
-            await self._join(person.id, known.person_id, by, before)
-
-    async def _join(self, keep: UUID, other: UUID, by: str, before: dict[str, str | None]) -> None:
-        """Two people turn out to be one; what moved is written down, so that it can be undone exactly."""
-        await self._tx.flush()
-        moved = await self._tx.people.join(keep, other)
-        self._tx.agents.audit("bot", JOINED, str(keep), by=by, moved=moved, before=before)
-
-    async def undo_join(self, audit_id: UUID, me: Me) -> None:
-        """Part again two people who were joined wrongly (P8). For administrators; raises NotPossible.
-
-        What began since at the addresses that go back goes with them; nobody keeps the other's case open.
-        """
-        entry = await self._tx.agents.audited(audit_id)
-        if me.role != "admin":
-            raise NotPossible("only an administrator can undo this")
-        if entry is None or entry.action != JOINED or entry.detail.get("undone"):
-            raise NotPossible("there is nothing to undo")
-        keep, before = await self._tx.people.get(UUID(entry.object)), entry.detail["before"]
-        await self._tx.people.part(keep.id, entry.detail["moved"], entry.at)
-        contact = await self._tx.people.contact_by_id(UUID(before["contact"]))
-        verified_at = before["verified_at"]
-        contact.verified_at = datetime.fromisoformat(verified_at) if verified_at else None
-        contact.verified_by = before["verified_by"]
-        if str(keep.preferred_contact_id) in entry.detail["moved"]["contact_points"]:
-            keep.preferred_contact_id = UUID(before["preferred"]) if before["preferred"] else None
-        entry.detail = entry.detail | {"undone": self._parts.now().isoformat()}
-        self._tx.agents.audit(f"agent:{me.id}", "people parted", str(keep.id), entry=str(audit_id))
+        await Joins(self._parts, self._tx).prove(person, proof.account, proof.address, by)
 
     def _hash(self, secret: str) -> str:
         return hmac.new(self._parts.secret, secret.encode(), hashlib.sha256).hexdigest()

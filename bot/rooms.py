@@ -79,6 +79,8 @@ class Rooms:
                     account=one.account,
                     address=one.address,
                     verified=one.verified_at is not None,
+                    verified_by=one.verified_by,
+                    verified_at=one.verified_at,
                     preferred=one.id == row.preferred_contact_id,
                     blocked=one.blocked_at is not None,
                     opted_out=one.opted_out_at is not None,

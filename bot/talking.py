@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from bot import wording
+from bot import phones, wording
 from bot.casework import Casework
 from bot.dialogue import effects as fx
 from bot.dialogue import events as ev
@@ -14,10 +14,12 @@ from bot.dialogue.state import CaseFacts, Profile, State, Talk, dump, load
 from bot.dialogue.step import step
 from bot.parts import Parts
 from bot.proofs import Proofs
-from bot.writing import marked, write
-from channels.channel import Address, Button
+from bot.writing import button, marked, write
+from channels.channel import Address
 from storage.tables import Case, ContactPoint, Conversation, Outgoing, Person
 from storage.transaction import Transaction
+
+_LINKS = {"telegram_link": "channel_telegram", "whatsapp_link": "channel_whatsapp"}  # lines that hold one: to where
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Talking:
     said: list[fx.Say] = field(default_factory=list)
     link: str | None = None
     following: UUID | None = None  # the proof of a link that this chat follows: its caller joins the people
-    unsent: set[str] = field(default_factory=set)  # addresses that no code could be mailed to in this turn
+    unsent: set[str] = field(default_factory=set)  # addresses that no code could be sent to in this turn
     actor: str = "bot"
     authentic: bool = True  # False: the sender of what is answered is not proved
 
@@ -90,11 +92,11 @@ class Talking:
                 # else a forged sender would get the news of the person whose name was used, at an address of its own
                 checked = self._proofs.check_code(self.conversation, self.person, code) if self.authentic else None
                 await self.feed(ev.CodeFailed(0) if checked is None else await checked)
-            case fx.SendCode(email):
-                if not await self._proofs.send_code(self.conversation, self.person, self.case, email):
-                    self.unsent.add(email)
-            case fx.LinkTelegram():
-                self.link = await self._proofs.make_link(self.conversation, self.person)
+            case fx.SendCode(address, kind):
+                if not await self._proofs.send_code(self.conversation, self.person, address, kind):
+                    self.unsent.add(address)
+            case fx.MakeLink(kind):
+                self.link = await self._proofs.make_link(self.conversation, self.person, kind)
             case fx.FollowLink(proof):
                 self.following = UUID(proof)
             case fx.LeaveCase():
@@ -135,7 +137,7 @@ class Talking:
 
     def _as_it_is(self, said: fx.Say) -> fx.Say:
         """No code is announced that did not leave."""
-        if said.line == "code_sent" and said.blanks.get("email") in self.unsent:
+        if said.line == "code_sent" and said.blanks.get("address") in self.unsent:
             return replace(said, line="code_not_sent")
         return said
 
@@ -180,7 +182,8 @@ class Talking:
     async def _prefer(self, kind: str, address: str | None) -> None:
         known = await self.tx.people.contacts(self.person.id)
         for contact in sorted(known, key=lambda one: one.id != self.contact.id):  # "here" is where they are
-            fits = self.parts.kinds.get(contact.account) == kind and (address is None or contact.address == address)
+            fits = self.parts.kinds.get(contact.account) == kind
+            fits = fits and (address is None or contact.address in phones.forms(address))
             if fits and contact.verified_at is not None and contact.blocked_at is None:
                 self.person.preferred_contact_id = contact.id
                 contact.opted_out_at = None
@@ -195,10 +198,13 @@ class Talking:
             self.conversation.state = dump(self.state.talk)
         if self.case is not None and self.state.case is not None:
             Casework.keep_facts(self.case, self.state.case)
-        if self.link is None:  # Telegram did not say who we are: a link is not promised
-            there = {"channel": fx.Word("channel_telegram")}
-            instead = fx.Say(line="channel_unavailable", blanks=there)
-            self.said = [instead if one.line == "telegram_link" else one for one in self.said]
+        if self.link is None:  # nobody said under which name we are found there: a link is not promised
+            self.said = [
+                fx.Say(line="channel_unavailable", blanks={"channel": fx.Word(_LINKS[one.line])})
+                if one.line in _LINKS
+                else one
+                for one in self.said
+            ]
         author = self._speak_as(author)
         if not self.said:
             if self.case is not None:
@@ -214,7 +220,7 @@ class Talking:
             author=author,
             kind=wording.kind(words.lines, news=news),
             text=words.text,
-            buttons=marked([Button(label, payload) for label, payload in words.buttons], self.conversation, self.case),
+            buttons=marked([button(*one) for one in words.buttons], self.conversation, self.case),
             lines=words.lines,
             case=self.case,
             language=language,

@@ -143,6 +143,8 @@ class ContactView:
     account: str
     address: str
     verified: bool
+    verified_by: str | None  # how: provider | code | link | dmarc
+    verified_at: datetime | None
     preferred: bool
     blocked: bool
     opted_out: bool

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from bot.dialogue.effects import SHARE_PHONE
 from bot.fitting import fit
 from bot.parts import Parts
 from bot.wording import company_facts
@@ -40,6 +41,7 @@ async def write(
     `entries` are messages that belong to the case as well.
     """
     features = parts.features(to.account)
+    buttons = [one for one in buttons if one.asks is None or features.proves_phone]
     rows = []
     for number, (part, shown) in enumerate(fit(text, buttons, features)):
         row = tx.outbox.queue(
@@ -101,8 +103,14 @@ def offered(rows: Sequence[Outgoing]) -> list[Button]:
         if row.author.startswith("agent:"):
             break
         if row.buttons and row.state != "withdrawn":
-            return [Button(one["label"], one["payload"]) for one in row.buttons]
+            choices = [button(one["label"], one["payload"]) for one in row.buttons]
+            return [one for one in choices if one.asks is None]  # what asks for the phone is not chosen by words
     return []
+
+
+def button(label: str, payload: str) -> Button:
+    """A choice as it is kept; one asks for the phone itself."""
+    return Button(label, payload, asks="phone" if payload == SHARE_PHONE else None)
 
 
 def say(

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from channels import twilio, whatsapp_writing
 from channels.channel import (
+    Arrival,
     ChannelError,
     Features,
     Health,
@@ -19,6 +22,7 @@ from channels.channel import (
     Inbound,
     Outbound,
     Rate,
+    Request,
     TemplateState,
     Unavailable,
     Undeliverable,
@@ -32,6 +36,7 @@ from channels.whatsapp_writing import TEXT_LIMIT
 logger = logging.getLogger(__name__)
 WINDOW = timedelta(hours=24)
 _CLOSED = 63016
+_PAYLOAD = re.compile(r"[A-Za-z0-9_-]{16,64}")  # of a link: long enough that nobody types it
 _TEMPLATE_FAULTS = (63027, 63028, 63029)
 
 
@@ -136,6 +141,28 @@ class WhatsApp(twilio.Twilio):
                 self._contents.forget()
                 fault = refused.fault
         raise fault
+
+    async def deep_link(self, payload: str) -> str:
+        """The address that opens a chat with us in which a text with this payload waits to be sent.
+
+        It comes back as `Inbound.start`. Raises Unavailable where only a messaging service, and no number, is known.
+        """
+        sender = self._settings.from_number
+        if not sender:
+            raise Unavailable("whatsapp: the number of the sender is not known")
+        return f"https://wa.me/{sender.removeprefix('+')}?text={quote(self._opener(payload))}"
+
+    def read(self, request: Request) -> list[Arrival]:
+        """As of any sender at Twilio; a text that a link of ours wrote is its payload."""
+        return [self._opened(one) if isinstance(one, Inbound) else one for one in super().read(request)]
+
+    def _opener(self, payload: str) -> str:
+        return f"{self._house.company} {payload}".strip()
+
+    def _opened(self, inbound: Inbound) -> Inbound:
+        payload = inbound.text.strip().rpartition(" ")[2]
+        ours = _PAYLOAD.fullmatch(payload) and inbound.text.strip() == self._opener(payload)
+        return replace(inbound, start=payload) if ours else inbound
 
     async def _webhook_of_sender(self, sender: str) -> str | None:
         senders = await self._asked(

@@ -162,7 +162,7 @@ class Desks:
 
 
 class Verifications:
-    """Proofs that are under way: a code by e-mail, a single-use link."""
+    """Proofs that are under way: a code by mail or SMS, a single-use link."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -174,13 +174,13 @@ class Verifications:
         self._scope.session.add(row)
         return row
 
-    async def pending(self, conversation_id: UUID, kind: str) -> Verification | None:
+    async def pending(self, conversation_id: UUID, kinds: Sequence[str]) -> Verification | None:
         """The newest proof that this conversation waits for, locked."""
         query = (
             select(Verification)
             .where(
                 Verification.conversation_id == conversation_id,
-                Verification.kind == kind,
+                col(Verification.kind).in_(kinds),
                 col(Verification.used_at).is_(None),
                 col(Verification.expires_at) > self._scope.now(),
             )

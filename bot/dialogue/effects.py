@@ -21,6 +21,8 @@ class Bullets:
 
 
 Blank = str | Word | Bullets
+SHARE_PHONE = "phone:share"
+"""The payload of a choice that asks for the phone's own number; what comes back is no press but PhoneShared."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,10 @@ class AddContact:
 
 @dataclass(frozen=True)
 class SendCode:
-    """Send a one-time code of six digits to this address."""
+    """Send a one-time code of six digits to this address. kind: email | phone (by SMS)."""
 
-    email: str
+    address: str
+    kind: str = "email"
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,10 @@ class VerifyCode:
 
 
 @dataclass(frozen=True)
-class LinkTelegram:
-    """Make a single-use link; the blank {link} of this turn is its address."""
+class MakeLink:
+    """Make a single-use link into our chat on this kind of channel; the blank {link} of this turn is its address."""
+
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -209,7 +214,7 @@ Effect = (
     | AddContact
     | SendCode
     | VerifyCode
-    | LinkTelegram
+    | MakeLink
     | FollowLink
     | AskStatus
     | Reopen

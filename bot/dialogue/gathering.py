@@ -26,6 +26,7 @@ _YES_NO = {
     "share": (Choice("button_share_yes", "share:yes"), Choice("button_share_no", "share:no")),
     "feedback": (Choice("button_feedback_yes", "feedback:yes"), Choice("button_feedback_no", "feedback:no")),
 }
+_OTHERS = ("email", "telegram", "whatsapp", "sms")  # kinds of channel by which news can be had
 CONFIRM = (Choice("button_confirm_yes", "confirm:yes"), Choice("button_confirm_no", "confirm:no"))
 
 
@@ -61,7 +62,7 @@ def _may_ask(reply: Reply, slot: str) -> bool:
 
 def wants_contact(reply: Reply) -> bool:
     """Nothing is known by which this person could be written to, and nobody asked yet."""
-    elsewhere = {"email", "telegram"} & set(reply.talk.channels)  # else we could write nowhere, and do not ask
+    elsewhere = {"email", "telegram", "sms"} & set(reply.talk.channels)  # else we could write nowhere, and do not ask
     return bool(elsewhere) and not (reply.talk.reachable or reply.talk.contact_asked or reply.talk.proving)
 
 
@@ -79,11 +80,12 @@ def ask(reply: Reply, slots: tuple[str, ...]) -> None:
 
 def say_contact(reply: Reply) -> None:
     """Ask by which address we can write outside this window."""
-    linkable = "telegram" in reply.talk.channels and reply.talk.channel != "telegram"
-    reply.say(
-        "ask_contact" if linkable else "ask_contact_email",
-        *((Choice("button_telegram", "channel:telegram"),) if linkable else ()),
-    )
+    links = [kind for kind in ("telegram", "whatsapp") if kind in reply.talk.channels and kind != reply.talk.channel]
+    if "sms" in reply.talk.channels:
+        line = "ask_contact_any" if "email" in reply.talk.channels else "ask_contact_number"
+    else:
+        line = "ask_contact" if "telegram" in links else "ask_contact_email"
+    reply.say(line, *(Choice(f"button_{kind}", f"channel:{kind}") for kind in links))
     reply.remember(contact_asked=True)
 
 
@@ -214,7 +216,7 @@ def file(reply: Reply) -> None:
 def ask_channel(reply: Reply) -> None:
     """By which channel they want the news, unless we know or there is but one."""
     talk = reply.talk
-    others = [kind for kind in talk.channels if kind in ("email", "telegram") and kind != talk.channel]
+    others = [kind for kind in talk.channels if kind in _OTHERS and kind != talk.channel]
     if not others or reply.profile.preferred or talk.proving:
         return
     here = Choice("button_here", "channel:here")

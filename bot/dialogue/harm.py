@@ -7,7 +7,7 @@ from bot.dialogue.forms import BODILY
 from bot.dialogue.gathering import keep
 from bot.dialogue.opening import Report, open_case, say_receipt
 from bot.dialogue.people import held_into_case
-from bot.dialogue.reach import phone_in
+from bot.dialogue.reach import ASK_PHONE, PHONES, phone_in
 from bot.dialogue.reply import Reply
 
 _ADVICE = ("electric", "gas", "food", "medicine", "suicide")  # alarms with a sentence of their own
@@ -38,10 +38,10 @@ def alert(reply: Reply, said: Said) -> None:
         held_into_case(reply)
         keep(reply, absorb(reply.the_case, (), said), said)
         reply.update(stage="filed")
-    known_phone = phone_in(said) or reply.profile.contacts.get("phone") is not None
+    known_phone = phone_in(said) or any(reply.profile.contacts.get(kind) for kind in PHONES)
     reply.rest()
     if not known_phone:
-        reply.say("ask_callback")
+        reply.say("ask_callback", *((ASK_PHONE,) if reply.talk.proves_phone else ()))
         reply.remember(pending=("callback",))
     if opened:
         say_receipt(reply, short=True)

@@ -23,7 +23,9 @@ def get_to_know(reply: Reply, said: Said) -> None:
     if language == "es" and reply.profile.treatment == "tu" and words.uses_usted(said.text):
         reply.know(treatment="usted")
         reply.do(SetTreatment("usted"))
-    reply.remember(channel=said.channel, channels=said.channels, reachable=said.reachable)
+    reply.remember(
+        channel=said.channel, channels=said.channels, reachable=said.reachable, proves_phone=said.proves_phone
+    )
 
 
 def introduce(reply: Reply, said: Said) -> None:

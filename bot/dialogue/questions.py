@@ -112,6 +112,18 @@ def where_to_write(reply: Reply, event: Said) -> bool:
     return not people.starts_case(event) and len(reply.talk.pending) == 0
 
 
+def which_number(reply: Reply, event: Said) -> bool:
+    """We asked for the number of their telephone; a typed one is proved by a code."""
+    if "own_number" not in reply.talk.pending or event.pressed:
+        return False
+    number = reach.phone_in(event)
+    if number is not None:
+        reach.prove(reply, number)
+        return True
+    reach.no_number(reply, event)
+    return not people.starts_case(event) and len(reply.talk.pending) == 0
+
+
 def which_channel(reply: Reply, event: Said) -> bool:
     """We asked by which channel; a bare address, a name of a channel or "here" answers."""
     if "channel" not in reply.talk.pending or words.words_of_content(event.text) > 6:

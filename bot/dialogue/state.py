@@ -21,7 +21,7 @@ class Talk:
     held: str | None = None  # a report that waits: for the answer to "same case?", for a type, for a free speaker
     held_type: str | None = None
     held_facts: Facts = field(default_factory=dict)
-    proving: str | None = None  # the e-mail address that waits for its code
+    proving: str | None = None  # the e-mail address or telephone number that waits for its code
     typed: str | None = None  # six digits that may be that code or an order number
     linking: str | None = None  # the link that was opened here and waits for "yes, that was me"
     wanted: str | None = None  # kind of channel that the person wants and that is not proved yet
@@ -38,6 +38,7 @@ class Talk:
     channel: str = "web"
     channels: tuple[str, ...] = ("web",)
     reachable: bool = True
+    proves_phone: bool = False  # this channel can bring the number of the phone that it runs on
 
 
 @dataclass(frozen=True, kw_only=True)

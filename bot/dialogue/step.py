@@ -14,6 +14,7 @@ from bot.dialogue.events import (
     Event,
     LinkOpened,
     LinkOver,
+    PhoneShared,
     Said,
     SilenceDay,
     SolutionAnnounced,
@@ -57,6 +58,8 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
             reach.opened(reply, event)
         case LinkOver():
             reach.link_over(reply)
+        case PhoneShared():
+            reach.shared(reply, event)
         case CaseFound():
             lookups.found(reply, event)
         case CaseNotFound():

@@ -65,7 +65,7 @@ _LANGUAGE = (
 _CHANNELS = (
     ("email", re.compile(r"\b(correo|e-?mail|mail)\b")),
     ("telegram", re.compile(r"\btelegram\b")),
-    ("whatsapp", re.compile(r"\b(whatsapp|wasap|wsp|zap)\b")),
+    ("whatsapp", re.compile(r"\b(whatsapp|whats|wasap|guasap|wsp|wpp|zap|zapzap)\b")),
     ("sms", re.compile(r"\b(sms|mensaje de texto|text message|torpedo)\b")),
 )
 _REACH_ME = re.compile(

@@ -1,7 +1,7 @@
 """Plays the conversations of tests/dialogues through the pure dialogue; the language is described in read().
 
     # what it is about
-    given:  channel=web channels=web,email reachable=no online=no back_at=el_lunes acked=no profile.email=proved
+    given:  channel=web channels=web,email proves_phone=yes online=no back_at=el_lunes acked=no profile.email=proved
     person: two weeks waiting! [type=reclamo facts=order:48213 alarms=electric severity=critical files=1 conf=0.5]
     person.en: … / person.pt: …       the same words for the other languages (the reading is taken over)
     press:  confirm:yes
@@ -10,6 +10,7 @@
     agent:  took Pedro | spoke | back Pedro | state en_investigacion | note cerrado some words | solved
     clock:  a day of silence
     link:   telegram
+    phone:  +573001234567                                   the number of the phone itself, by the button
     database:
       type: reclamo
 
@@ -147,8 +148,8 @@ class Stored:
                 self.person["treatment"] = treatment
             case fx.OptOut():
                 self.person["opted_out"] = "yes"
-            case fx.SendCode(email):
-                self.sent_codes.append(email)
+            case fx.SendCode(address, _):
+                self.sent_codes.append(address)
             case _:
                 pass
 
@@ -197,6 +198,10 @@ class Player:
             case "link":
                 self._linked = line.words["es"]
                 self._happens(ev.LinkOpened("proof", self.given.get("channel", "web")))
+            case "phone":
+                here = self.given.get("channels", "web,telegram,email").split(",")
+                kinds = tuple(kind for kind in ("whatsapp", "sms") if kind in here)
+                self._happens(ev.PhoneShared(line.words["es"], kinds))
             case "bot":
                 self._must_say(line, notice=False)
             case "notice":
@@ -256,7 +261,7 @@ class Player:
     def _verify(self, code: str) -> ev.Event:
         address = self.state.talk.proving or ""
         if code == CODES["mail_code"]:
-            return ev.CodeVerified(address)
+            return ev.CodeVerified(address, "email" if "@" in address else "phone")
         return ev.CodeFailed(int(self.given.get("tries_left", "4")))
 
     def _said(self, line: Line, pressed: str | None = None) -> ev.Said:
@@ -289,6 +294,7 @@ class Player:
             channels=tuple(self.given.get("channels", "web,telegram,email").split(",")),
             acked=self.given.get("acked") != "no",
             reachable=self.given.get("reachable") != "no",
+            proves_phone=self.given.get("proves_phone") == "yes",
             people_online=self.given.get("online") != "no",
             back_at=self.given["back_at"].replace("_", " ") if "back_at" in self.given else None,
         )

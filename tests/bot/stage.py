@@ -68,13 +68,12 @@ class Stage:
                 while await tx.limits.use(key, at_most=10, within=timedelta(hours=1)):
                     pass
 
-    async def write(self, text: str, files: int = 0, pressed: str | None = None, start: str | None = None) -> None:
+    async def write(self, text: str, files: int = 0, pressed: str | None = None, **event: str) -> None:
         """The person writes."""
         self._tell("PERSON", text + (f" [{files} files]" if files else "") + (f" [{pressed}]" if pressed else ""))
         media = tuple(Media(name=f"foto{number}.png", content=PNG) for number in range(files))
         await self._event()
-        fields = {"media": media, "pressed": pressed, "start": start}
-        await self.world.write(self.account, self.sender, text, **fields)
+        await self.world.write(self.account, self.sender, text, media=media, pressed=pressed, **event)
         await self._heard()
 
     async def agent(self, words: str) -> None:
@@ -113,10 +112,10 @@ class Stage:
             await self.world.settle(talk.id)
         await self._heard()
 
-    async def follow_link(self) -> None:
+    async def follow_link(self, account: str) -> None:
         """The person opens the link of the last Answer, and goes on in that chat."""
         links = [found for row in await self.rows() for found in re.findall(r"start=(\w+)", row.text)]
-        self.account, self.sender = "telegram", f"{self.sender}-4242"
+        self.account, self.sender = account, f"{self.sender}-4242"
         await self.write("", start=links[-1])
 
     async def rows(self) -> list[Outgoing]:
@@ -240,10 +239,13 @@ async def a_stage(url: str, files: Path, given: Mapping[str, str]) -> AsyncItera
     """A world in which this can be true."""
     clock = Clock(EVENING if given.get("online") == "no" else MORNING)
     chat = replace(CHAT, late_ack=timedelta(seconds=60)) if given.get("acked") == "no" else CHAT
+    telegram = replace(chat, proves_phone=given.get("proves_phone") == "yes")
     wanted = given.get("channels", "web,telegram,email").split(",")
     made: dict[str, Channel] = {
         "web": Memory("webchat", features=CHAT, now=clock),
-        "telegram": Linked("telegram", features=chat, now=clock),
+        "telegram": Linked("telegram", features=telegram, now=clock),
+        "whatsapp": Linked("whatsapp", features=CHAT, now=clock),
+        "sms": Memory("sms", features=CHAT, now=clock),
         "email": Memory("email", features=MAIL, now=clock),
     }
     policy = Policy(undo_seconds=0, code_tries=int(given.get("tries_left", "4")) + 1)
@@ -307,7 +309,9 @@ async def _act(stage: Stage, line: Line, language: str) -> None:
         case "clock":
             await stage.silence()
         case "link":
-            await stage.follow_link()
+            await stage.follow_link(words)
+        case "phone":
+            await stage.write("", phone=words)
         case other:
             raise ValueError(f"line {line.number}: {other}")
 

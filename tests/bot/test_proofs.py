@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from bot.codes import new_code
 from bot.dialogue.events import CodeFailed
+from bot.joins import Joins
 from bot.proofs import Proofs
 from bot.refusals import NotPossible
 from channels.memory import Memory
@@ -316,7 +317,7 @@ class TestTwoWhoAreOne:
         [entry] = [one for one in await rows(world, Audit) if one.action == "people joined"]
         me = await world.agent(f"jefa{len(await rows(world, Audit))}{role}", "Jefa", role)
         async with world.parts.database.transaction() as tx:
-            await Proofs(world.parts, tx).undo_join(entry.id, me)
+            await Joins(world.parts, tx).undo(entry.id, me)
 
 
 async def _who(world: World) -> dict[str, list[tuple[UUID | str | None, ...]]]:
