@@ -10,6 +10,7 @@ from bot.deadlines import decide
 from bot.dialogue import effects as fx
 from bot.dialogue.state import CaseFacts
 from bot.parts import Parts
+from nlu.understanding import Understanding
 from storage.tables import Case, Person
 from storage.transaction import Transaction
 
@@ -55,6 +56,11 @@ class Casework:
                 actor=self._actor, told=told, code=code, person_id=person.id, account=account, **values
             )
         return case
+
+    def keep_vector(self, case: Case, words: str, read: Understanding) -> None:
+        """Keep what finds similar cases, when the case was opened with these very words (and not with a button)."""
+        if read.embedding is not None and words.strip() in case.facts.get("what", []):
+            self._tx.similar.keep(case.id, read.embedding.numbers, read.embedding.space)
 
     def deadline(self, type: str, received: datetime | None = None) -> dict[str, Any]:
         """When the decision is due, and why, for a case that was received then; without a moment, now."""

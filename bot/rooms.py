@@ -10,6 +10,7 @@ from bot.deadlines import Deadline, explain
 from bot.dialogue.forms import missing
 from bot.parts import Parts
 from bot.refusals import NoSuchConversation
+from bot.similar import similar_to
 from bot.talking import case_facts
 from bot.views import CaseView, ContactView, Entry, FileView, Line, Me, Page, Room, Undelivered
 from storage.inbox import Filter, Place, QueueRow
@@ -57,7 +58,7 @@ class Rooms:
         return [self._line(row, names) for row in rows]
 
     async def room(self, conversation_id: UUID) -> Room:
-        """A conversation with its timeline, case, person and drafts. At most eleven queries, whatever its length."""
+        """A conversation with its timeline, case, person and drafts. At most twelve queries, whatever its length."""
         async with self._parts.database.transaction() as tx:
             row = await tx.inbox.row(conversation_id)
             if row is None:
@@ -69,6 +70,7 @@ class Rooms:
             contacts = await tx.people.contacts(row.person_id)
             cases = await tx.cases.of_person(row.person_id)
             drafts = await tx.desks.drafts(self._me.id, conversation_id)
+            similar = await similar_to(tx, case.id) if case else []
         return Room(
             line=self._line(row, names),
             entries=entries,
@@ -92,6 +94,7 @@ class Rooms:
             colleagues=sorted(((id, name) for id, name in names.items()), key=lambda one: one[1].casefold()),
             language=self._parts.language(row.language),
             subject=row.subject,
+            similar=similar,
         )
 
     async def undelivered(self) -> Sequence[Undelivered]:

@@ -16,6 +16,7 @@ from bot.parts import Parts
 from bot.proofs import Proofs
 from bot.writing import button, marked, write
 from channels.channel import Address
+from nlu.understanding import Understanding
 from storage.tables import Case, ContactPoint, Conversation, Outgoing, Person
 from storage.transaction import Transaction
 
@@ -40,6 +41,7 @@ class Talking:
     following: UUID | None = None  # the proof of a link that this chat follows: its caller joins the people
     unsent: set[str] = field(default_factory=set)  # addresses that no code could be sent to in this turn
     actor: str = "bot"
+    understood: tuple[str, Understanding] | None = None  # the words that are answered, and their reading
     authentic: bool = True  # False: the sender of what is answered is not proved
 
     @classmethod
@@ -157,6 +159,8 @@ class Talking:
         casework = Casework(self.parts, self.tx, self.actor)
         self.case = await casework.open(self.person, self.conversation.account, effect, self.received)
         self.conversation.case_id = self.case.id
+        if self.understood is not None:
+            casework.keep_vector(self.case, *self.understood)
 
     async def _leave(self) -> None:
         """The talk goes on without the case; the people at the desk still find it."""

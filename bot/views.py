@@ -166,6 +166,19 @@ class Undelivered:
 
 
 @dataclass(frozen=True)
+class SimilarView:
+    """A case of somebody else that reads like this one."""
+
+    code: str
+    type: str
+    status: str
+    how: str  # very | much | some
+    ended: str | None  # customer | agent: who called it solved; closed: neither did; null: it is open
+    ended_at: datetime | None
+    gist: str  # what was reported
+
+
+@dataclass(frozen=True)
 class Room:
     """A conversation with everything around it."""
 
@@ -178,3 +191,4 @@ class Room:
     colleagues: Sequence[tuple[UUID, str]]
     language: str
     subject: str | None
+    similar: Sequence[SimilarView] = ()

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nlu import likeness
 from nlu.fold import plain
 from nlu.trim import head_and_tail, meaning
-from nlu.understanding import ACTS, SEVERITIES, TYPES
+from nlu.understanding import ACTS, SEVERITIES, TYPES, Embedding
 
 MODELS = Path(__file__).parent / "models"
 SHIPPED = "acuse-pqrs-1"
@@ -46,8 +47,8 @@ class Model(Protocol):
     def read(self, text: str) -> Heads:
         """Probabilities per head (type; maybe severity, act, human_now)."""
 
-    def read_whole(self, text: str) -> tuple[Heads, list[float] | None]:
-        """The same with the text's vector, from one run of the encoder."""
+    def read_whole(self, text: str) -> tuple[Heads, Embedding | None]:
+        """The same with the text's embedding, from one run of the encoder."""
 
     def embed(self, text: str) -> list[float] | None:
         """A vector of length one, or None when the model has none to give."""
@@ -111,19 +112,20 @@ class Own:
         self._limit, self._prefix = int(about["max_tokens"]), str(about["prefix"])
         self._tokenizer, self._session = tokenizer(directory), session(directory / "encoder.int8.onnx")
         self._heads = _heads(directory / "heads.npz", about["heads"])
+        self.likeness = likeness.load(directory, self.name)
 
     def read(self, text: str) -> Heads:
         """Probabilities per head."""
         return self._labels(self.vector(text))
 
-    def read_whole(self, text: str) -> tuple[Heads, list[float] | None]:
-        """Probabilities and the vector of length one."""
+    def read_whole(self, text: str) -> tuple[Heads, Embedding | None]:
+        """Probabilities, and where the text lies if this model can compare texts."""
         vector = self.vector(text)
-        return self._labels(vector), _of_length_one(vector)
+        return self._labels(vector), self.likeness(vector) if self.likeness else None
 
     def embed(self, text: str) -> list[float] | None:
-        """The text's vector, of length one."""
-        return _of_length_one(self.vector(text))
+        """The text's vector, of length one; None if this model cannot compare texts."""
+        return list(self.likeness(self.vector(text)).numbers) if self.likeness else None
 
     def _labels(self, vector: np.ndarray) -> Heads:
         return {name: head(vector) for name, head in self._heads.items()}
@@ -165,8 +167,8 @@ class Foreign:
         whole = sum(found.values()) or 1.0
         return {"type": {label: value / whole for label, value in found.items()}}
 
-    def read_whole(self, text: str) -> tuple[Heads, list[float] | None]:
-        """Probabilities, and no vector."""
+    def read_whole(self, text: str) -> tuple[Heads, Embedding | None]:
+        """Probabilities, and no embedding."""
         return self.read(text), None
 
     def embed(self, text: str) -> list[float] | None:
@@ -249,11 +251,6 @@ def _heads(file: Path, about: Mapping[str, Any]) -> dict[str, _Head]:
 def _known(label: str) -> str:
     folded = plain(label).strip()
     return _SAME.get(folded, folded)
-
-
-def _of_length_one(vector: np.ndarray) -> list[float]:
-    found: list[float] = (vector / (float(np.linalg.norm(vector)) or 1.0)).tolist()
-    return found
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from nlu.facts import find_facts
 from nlu.language import default_language, detect
 from nlu.model import Heads, Model, ModelUnusable, load
 from nlu.phrases import folder
-from nlu.understanding import Fact, Hint, Understanding
+from nlu.understanding import Embedding, Fact, Hint, Understanding
 
 log = logging.getLogger(__name__)
 MAX_TEXT = 20_000  # characters read by the rules; nobody writes more by hand
@@ -73,11 +73,10 @@ class Reader:
         asked = self._ask(text) if text.strip() else None
         if asked is None or self._model is None:
             return by_rules.understanding
-        heads, vector = asked
-        understanding = by_rules.with_model(heads, self._model, self._threshold)
-        return replace(understanding, embedding=None if vector is None else tuple(vector))
+        heads, embedding = asked
+        return replace(by_rules.with_model(heads, self._model, self._threshold), embedding=embedding)
 
-    def _ask(self, text: str) -> tuple[Heads, list[float] | None] | None:
+    def _ask(self, text: str) -> tuple[Heads, Embedding | None] | None:
         if self._model is None:
             return None
         try:

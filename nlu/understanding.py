@@ -43,6 +43,14 @@ class Trigger:
     source: str = "rules"
 
 
+@dataclass(frozen=True)
+class Embedding:
+    """Where a text lies among others: of length one, so that the inner product of two is how alike they are."""
+
+    numbers: tuple[float, ...]
+    space: str  # whose numbers these are: those of another model mean something else
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hint:
     """What is known beside the text."""
@@ -71,7 +79,7 @@ class Understanding:
     triggers: tuple[Trigger, ...] = ()
     source: str  # "rules" | "model:<name>"
     scores: dict[str, float] = field(default_factory=dict)  # per type
-    embedding: tuple[float, ...] | None = field(default=None, repr=False)  # of length one; None: no model read it
+    embedding: Embedding | None = field(default=None, repr=False)  # None: no model read it, or none that compares
 
 
 class Understander(Protocol):

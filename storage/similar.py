@@ -26,7 +26,8 @@ CREATE TABLE case_embeddings (
 )"""
 
 NEAREST = f"""
-SELECT k.code::text, k.type::text, k.status::text, k.solved_by, k.solved_at, k.closed_at, k.facts->'what'->>0, near.likeness
+SELECT k.code::text, k.type::text, k.status::text, k.solved_by, k.solved_at, k.closed_at, k.facts->'what'->>0,
+       near.likeness
   FROM (SELECT e.case_id, -(e.embedding <#> mine.embedding) AS likeness FROM case_embeddings e
          WHERE e.model = mine.model AND e.case_id <> wanted
          ORDER BY e.embedding <#> mine.embedding LIMIT {NEAR}) near
@@ -67,7 +68,8 @@ END $$;
 
 _KEEP = "SELECT keep_case_embedding(%s, %s, %s, %s)"
 _KEPT = """
-SELECT EXISTS (SELECT FROM information_schema.columns WHERE table_name = 'case_embeddings' AND column_name = 'embedding')
+SELECT EXISTS (SELECT FROM information_schema.columns
+                WHERE table_name = 'case_embeddings' AND column_name = 'embedding')
 """
 _FIND = "SELECT * FROM similar_cases(%s, %s, %s)"
 

@@ -13,11 +13,12 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from nlu import likeness
 from nlu.classify import classify_lines
 from nlu.model import MODELS, SHIPPED, ModelUnusable, load
 from nlu.trim import head_and_tail, meaning
 from nlu.understander import Reader, Settings, open_understander
-from nlu.understanding import ACTS, SEVERITIES, TYPES, Hint
+from nlu.understanding import ACTS, SEVERITIES, TYPES, Embedding, Hint
 
 HINT = Hint(now=datetime(2026, 11, 27, 10, 0, tzinfo=UTC))
 WORDS = ["<unk>", "query", ":", "rojo", "verde", "azul", "hola", "urgente", "grave"]
@@ -104,6 +105,7 @@ def own(tmp_path: Path) -> Path:
     heads["human_now"] = {"kind": "sigmoid", "threshold": 0.5}
     about = {"heads": heads, "max_tokens": 16, "prefix": "query: ", "sure": 0.6, "name": "small"}
     (tmp_path / "heads.json").write_text(json.dumps(about))
+    likeness.save(tmp_path, np.random.default_rng(1).normal(size=(80, len(WORDS))))
     return tmp_path
 
 
@@ -163,8 +165,21 @@ async def test_a_message_and_its_vector_come_of_one_run(own: Path) -> None:
     async with await open_understander(Settings(model=str(own))) as reader:
         understood, again = [await reader.understand("rojo", HINT) for _ in range(2)]
         assert understood.embedding is not None and understood.embedding == again.embedding
-        assert [list(understood.embedding)] == await reader.embed(["rojo"])
+        assert [list(understood.embedding.numbers)] == await reader.embed(["rojo"])
+        assert understood.embedding.space.startswith("small:")
         assert (await reader.understand("   ", HINT)).embedding is None
+
+
+@pytest.mark.parametrize("kept", ["nothing", "another encoder's"])
+async def test_without_its_own_likeness_a_model_reads_and_gives_no_vectors(own: Path, kept: str) -> None:
+    if kept == "nothing":
+        (own / likeness.FILE).unlink()
+    else:
+        (own / likeness.ENCODER).write_bytes(onnx_of(np.eye(len(WORDS)) * 9, "embedding"))
+    async with await open_understander(Settings(model=str(own))) as reader:
+        understood = await reader.understand("rojo", HINT)
+        assert (understood.source, understood.embedding) == ("model:small", None)
+        assert await reader.embed(["rojo"]) is None
 
 
 @pytest.mark.parametrize("settings", [Settings(model="no-such-model"), Settings(enabled=False)])
@@ -191,7 +206,7 @@ class Breaking:
             raise RuntimeError("out of memory")
         return {"type": {"queja": 1.0}}
 
-    def read_whole(self, text: str) -> tuple[Mapping[str, Mapping[str, float]], list[float] | None]:
+    def read_whole(self, text: str) -> tuple[Mapping[str, Mapping[str, float]], Embedding | None]:
         return self.read(text), None
 
     def embed(self, text: str) -> list[float] | None:

@@ -53,7 +53,7 @@ def bare(server: str) -> Iterator[str]:
 def as_administrator(server: str, url: str, statement: str) -> None:
     """Run something in that database with all rights."""
     with psycopg.connect(urlsplit(server)._replace(path=urlsplit(url).path).geturl(), autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]  # a text of this file
+        connection.execute(statement)
 
 
 async def opened(tx: Transaction, code: str, numbers: Sequence[float] | None, **values: object) -> Case:

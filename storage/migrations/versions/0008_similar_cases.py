@@ -1,4 +1,4 @@
-"""Similar cases: a vector of what the customer wrote, where the database has pgvector; elsewhere nothing but this note."""
+"""Similar cases: a vector of what the customer wrote, where the database has pgvector; elsewhere no table."""
 
 from alembic import op
 

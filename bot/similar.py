@@ -1,0 +1,32 @@
+"""What an agent is shown of cases that read like the one at hand, and how it ended there."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from bot.views import SimilarView
+from storage.similar import SimilarCase
+from storage.transaction import Transaction
+
+# Cosines of the shipped model, tuned on the scenarios of nlu/data (docs/similar-cases.md): numbers mean nothing to
+# people, so the page says it in words.
+ALIKE = 0.80
+MUCH = 0.88
+VERY = 0.94
+SHOWN = 3
+
+
+async def similar_to(tx: Transaction, case_id: UUID) -> Sequence[SimilarView]:
+    """The nearest, in one query; nothing where the database or the model has no vectors."""
+    return [_view(one) for one in await tx.similar.to(case_id, at_least=ALIKE, limit=SHOWN)]
+
+
+def _view(case: SimilarCase) -> SimilarView:
+    return SimilarView(
+        code=case.code,
+        type=case.type,
+        status=case.status,
+        how="very" if case.likeness >= VERY else "much" if case.likeness >= MUCH else "some",
+        ended=case.solved_by or ("closed" if case.closed_at is not None else None),
+        ended_at=case.solved_at or case.closed_at,
+        gist=(case.gist or "").strip(),
+    )
