@@ -92,6 +92,17 @@ def test_beside_a_running_acuse_and_back_from_ruin(
     assert "set company.alert_to" in lines["! alerts"]
     assert acuse(house, "migrate").output == "The database is up to date.\n"
 
+    # what agents correct is nobody's but the company's, unless it says so
+    shared = acuse(house, "export", "labels", str(place / "labels.jsonl"))
+    assert (shared.exit_code, "share_corrections" in shared.output) == (2, True)
+    assert not (place / "labels.jsonl").exists()
+    config = Path(house.env["ACUSE_CONFIG"])
+    config.write_text(config.read_text(encoding="utf-8") + "bot: {share_corrections: true}\n", encoding="utf-8")
+    shared = acuse(house, "export", "labels", str(place / "labels.jsonl"))
+    assert (shared.exit_code, shared.output.startswith("0 corrected cases")) == (0, True), shared.output
+    twice = acuse(house, "export", "labels", str(place / "labels.jsonl"))
+    assert (twice.exit_code, "cannot be written" in twice.output) == (2, True)
+
     # a customer sends a picture, and all of it is saved while Acuse goes on
     visitor = Visitor(house)
     visitor.say(REPORT, ("foto.png", PNG))

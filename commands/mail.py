@@ -1,8 +1,6 @@
 """`acuse mail login`: give Acuse access to a mailbox whose provider takes no passwords."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
@@ -11,24 +9,23 @@ from channels.channel import Unavailable
 from channels.mail_login import login
 from channels.mail_oauth import save_refresh_token
 from channels.mail_settings import Settings
+from commands.telling import told
 from installation import Remedy, read_configuration, terminal
 
 HELP = "docs/channels/email.md"
 
 
-def register(app: typer.Typer, told: Callable[[], AbstractContextManager[None]]) -> None:
-    """Add the command. `told` turns faults that the operator can mend into one sentence."""
-    mail = typer.Typer(no_args_is_help=True, help="Mailboxes.")
-    app.add_typer(mail, name="mail")
+mail = typer.Typer(no_args_is_help=True, help="Mailboxes.")
 
-    @mail.command("login")
-    def log_in(
-        account: str,
-        port: Annotated[int, typer.Option(help="of this machine, for the browser to come back to; 0: any")] = 0,
-    ) -> None:
-        """Log in once, in a browser or with a code on another device; Acuse keeps the permission."""
-        with told():
-            _log_in(account, port)
+
+@mail.command("login")
+def log_in(
+    account: str,
+    port: Annotated[int, typer.Option(help="of this machine, for the browser to come back to; 0: any")] = 0,
+) -> None:
+    """Log in once, in a browser or with a code on another device; Acuse keeps the permission."""
+    with told():
+        _log_in(account, port)
 
 
 def _log_in(account: str, port: int) -> None:

@@ -1,8 +1,6 @@
 """`acuse templates`: what providers must approve before we may say it first."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,27 +9,27 @@ from rich.table import Table
 
 from channels import CHANNELS
 from channels.channel import Templated, TemplateState, Unavailable
+from commands.telling import told
 from installation import Configuration, Remedy, data_folder, now, read_configuration, secret_of, terminal
 
 Account = Annotated[str | None, typer.Option(help="one account; all by default")]
 
 
-def register(app: typer.Typer, told: Callable[[], AbstractContextManager[None]]) -> None:
-    """Add the commands. `told` turns faults that the operator can mend into one sentence."""
-    templates = typer.Typer(no_args_is_help=True, help="What WhatsApp must approve before the bot may write first.")
-    app.add_typer(templates, name="templates")
+templates = typer.Typer(no_args_is_help=True, help="What WhatsApp must approve before the bot may write first.")
 
-    @templates.command("push")
-    def push(account: Account = None) -> None:
-        """Create and submit what is missing. Doing it again changes nothing."""
-        with told():
-            _show(account, push=True)
 
-    @templates.command("status")
-    def status(account: Account = None) -> None:
-        """How each template stands, and what to do about it."""
-        with told():
-            _show(account, push=False)
+@templates.command("push")
+def push(account: Account = None) -> None:
+    """Create and submit what is missing. Doing it again changes nothing."""
+    with told():
+        _show(account, push=True)
+
+
+@templates.command("status")
+def status(account: Account = None) -> None:
+    """How each template stands, and what to do about it."""
+    with told():
+        _show(account, push=False)
 
 
 def _show(account: str | None, *, push: bool) -> None:

@@ -1,0 +1,64 @@
+"""`acuse check`: is everything right, and if not, what is to be done?"""
+
+import asyncio
+from pathlib import Path
+
+import typer
+
+from channels.channel import Channel, DeskPlace, Health
+from commands.telling import told
+from installation import Configuration, data_folder, database_at, reachable, read_configuration, terminal
+from machine import machine
+
+CHECK_SECONDS = 30.0
+
+
+def check() -> None:
+    """Is everything right? Configuration, database, each channel live, and who would be alerted."""
+    with told():
+        config, data = read_configuration(), data_folder()
+        terminal.print("[green]✓[/green] config.yaml")
+        with database_at(config, data, beside=True) as base:
+            _say_check(True, "database", reachable(base))
+            healthy, desks = asyncio.run(_check_channels(config, base.url, data))
+        if desks:
+            _say_check(True, "alerts", f"cards in {', '.join(desks)}")
+        if not config.company.alert_to:
+            if not desks:
+                _say_check(None, "alerts", "nobody would be alerted when a person is needed: set company.alert_to")
+        elif all(kind != "email" for kind, _ in config.accounts.values()):
+            _say_check(
+                None, "alerts", "nobody would be alerted: company.alert_to needs an e-mail account to write from"
+            )
+        else:
+            _say_check(True, "alerts", f"go to {', '.join(config.company.alert_to)}")
+        if not healthy:
+            raise typer.Exit(1)
+
+
+async def _check_channels(config: Configuration, url: str, data: Path) -> tuple[bool, list[str]]:
+    """Whether all are well, and which of them have a place for agents."""
+    async with machine(config, url, data) as built:
+        channels = built.parts.channels
+        found = await asyncio.gather(*(_asked(channel) for channel in channels.values()))
+        for name, health in zip(channels, found, strict=True):
+            _say_check(health.ok, name, health.detail + (f"; {health.remedy}" if health.remedy else ""))
+        problem = built.reader.problem
+        _say_check(None if problem else True, "understanding", problem or built.reader.source)
+    desks = [name for name, channel in channels.items() if isinstance(channel, DeskPlace) and channel.desk]
+    return all(health.ok for health in found), desks
+
+
+async def _asked(channel: Channel) -> Health:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await channel.check()
+    except TimeoutError:
+        return Health(ok=False, detail=f"no answer within {CHECK_SECONDS:.0f} s", remedy="check address and network")
+
+
+def _say_check(well: bool | None, name: str, detail: str) -> None:
+    """None: it works, but look at it."""
+    sign = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[yellow]![/yellow]"}[well]
+    terminal.print(f"{sign} {name}:", end=" ")
+    terminal.print(detail, markup=False)
