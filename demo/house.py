@@ -56,6 +56,8 @@ class Place:
             self._lock = mark.open("a", encoding="utf-8")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if self._lock is not None:
+                self._lock.close()
             self._lock = None
             raise Remedy(f"A demo runs already in {self.folder}: stop it, or give this one another --data.") from None
         except OSError as error:
