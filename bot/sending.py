@@ -95,8 +95,9 @@ class Sending:
                 continue
             if row.not_before <= now:
                 return row
-            if row.attempts > 0 or row.slot_at is not None or row.kind != "ack":
-                held.add(address(row))  # retried, paced, or an agent may still take it back: order is kept
+            retried_or_paced = row.attempts > 0 or row.slot_at is not None
+            if purpose(row.kind) == "case" and (retried_or_paced or row.kind != "ack"):
+                held.add(address(row))  # or an agent may still take it back: order is kept
         return None
 
     def _take_up_again(self, tx: Transaction, conversation: Conversation, row: Outgoing, why: str) -> bool:
