@@ -11,6 +11,7 @@ from bot import phones
 from bot.bursts import PHONE, VOICE
 from bot.cleaning import bounded, clean
 from bot.codes import readings
+from bot.consent import EVERYTHING
 from bot.delivery import Deliveries
 from bot.desk_line import DeskLine
 from bot.parts import Parts
@@ -84,7 +85,7 @@ class Intake:
                 case Ignored():
                     logger.info("intake: %s: passed over: %s", account, arrival.why)
             if arrival.cursor is not None:
-                await tx.cursors.save(account, dict(arrival.cursor))
+                tx.cursors.save(account, dict(arrival.cursor))
         return kept
 
     async def _store_files(self, inbound: Inbound) -> tuple[Stored | None, list[_File]]:
@@ -141,6 +142,8 @@ class Intake:
         if conversation.case_id is not None:
             tx.cases.link(conversation.case_id, [message.id])
         conversation.subject = conversation.subject or inbound.subject
+        if inbound.pressed or inbound.replies_to:
+            await self._deliveries.reacted(tx, conversation, inbound)
         if contact.blocked_at is not None and not inbound.machine:
             contact.blocked_at = None  # whoever writes to us lets us in again
         if not inbound.machine:
@@ -269,6 +272,14 @@ class Intake:
 
     async def _keep_block(self, tx: Transaction, blocked: Blocked) -> None:
         contact = await tx.people.contact(blocked.address.account, blocked.address.value)
-        if contact is not None:
+        if contact is None:
+            return
+        if blocked.opted_out:  # by a word that the provider acts on: nothing at all may go there
+            how = "STOP" if blocked.blocked else "START"
+            tx.people.consent(contact, (EVERYTHING,), not blocked.blocked, who="person", how=how)
+            await tx.flush()
+            if blocked.blocked:
+                await self._deliveries.opted_out(tx, contact)
+        else:
             contact.blocked_at = blocked.at if blocked.blocked else None
-            await tx.ring("desk")
+        await tx.ring("desk")

@@ -84,7 +84,7 @@ class Reconciling:
         recovered = await self._recover(stock.missing)
         found = Findings(now, stock.held, recovered, stock.waiting, self._remedy(stock, recovered))
         async with self._parts.database.transaction() as tx:
-            await tx.cursors.save(f"reconciling:{self._account}", found.as_json())
+            tx.cursors.save(f"reconciling:{self._account}", found.as_json())
             await tx.ring("desk")
         level = logging.INFO if found.remedy is None else logging.ERROR
         logger.log(level, "reconciling: %s: %s", self._account, found.as_json())

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from pydantic.fields import FieldInfo
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import class_mapper, make_transient_to_detached
@@ -58,6 +58,7 @@ class Direct:
         self._session = session
         self._driver: AsyncConnection[TupleRow] | None = None
         self._later: list[Statement] = []
+        self._known: list[SQLModel] = []  # the session itself forgets what nobody else holds, and reads it again
 
     async def run(self, *statements: Statement) -> list[list[tuple[Any, ...]]]:
         """Write what is pending, then run them in their order; in one journey. Gives the rows of each.
@@ -97,11 +98,9 @@ class Direct:
         return [await cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else [] for cursor in cursors]
 
     async def _open(self) -> AsyncConnection[TupleRow]:
-        def driver(connection: Connection) -> Any:
-            return connection.connection.driver_connection
-
-        connection = await self._session.connection()
-        self._driver = cast(AsyncConnection[TupleRow], await connection.run_sync(driver))
+        connection = (await self._session.connection()).sync_connection
+        assert connection is not None  # it was opened just now
+        self._driver = cast(AsyncConnection[TupleRow], connection.connection.driver_connection)
         return self._driver
 
     async def find(self, table: type[Row], rest: str, *values: Any) -> list[Row]:
@@ -149,6 +148,7 @@ class Direct:
     def adopt(self, made: Row) -> Row:
         """An object that stands in the database exactly so: from now on its changes are written."""
         make_transient_to_detached(made)
+        self._known.append(made)
         self._session.sync_session.add(made)
         return made
 

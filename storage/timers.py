@@ -12,6 +12,7 @@ from storage.scope import Scope
 from storage.tables import Attempt, LeaseHolder, SavedCursor, Timer
 
 _MOVE = "ON CONFLICT (key) DO UPDATE SET due_at = excluded.due_at, data = excluded.data, done_at = NULL"
+_SAVE = "ON CONFLICT (account) DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at"
 _STOP = "UPDATE timers SET done_at = %s WHERE key = %s AND done_at IS NULL"
 _NEXT_DUE = text(
     "SELECT least((SELECT min(due_at) FROM timers WHERE done_at IS NULL),"
@@ -89,15 +90,10 @@ class Cursors:
         row = await self._scope.session.get(SavedCursor, account)
         return None if row is None else row.cursor
 
-    async def save(self, account: str, cursor: dict[str, Any]) -> None:
+    def save(self, account: str, cursor: dict[str, Any]) -> None:
         """Save it, in the transaction that keeps what the listener brought."""
-        query = insert(SavedCursor).values(account=account, cursor=cursor, updated_at=self._scope.now())
-        await self._scope.session.exec(
-            query.on_conflict_do_update(
-                index_elements=["account"],
-                set_={"cursor": query.excluded.cursor, "updated_at": query.excluded.updated_at},
-            )
-        )
+        saved = blank(SavedCursor, account=account, cursor=cursor, updated_at=self._scope.now())
+        self._scope.direct.later(inserting(saved, _SAVE))
 
     async def held(self, name: str, holder: str) -> None:
         """Tell people who holds a listener's lease."""

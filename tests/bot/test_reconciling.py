@@ -49,7 +49,7 @@ async def _listen(world: World, at: AtMail, number: int, *, lose: frozenset[str]
         arrival = await anext(listener)
         if isinstance(arrival, Inbound) and arrival.text in lose:
             async with world.parts.database.transaction() as tx:
-                await tx.cursors.save("email", dict(arrival.cursor or {}))
+                tx.cursors.save("email", dict(arrival.cursor or {}))
         else:
             await world.intake.keep("email", arrival)
     await listener.aclose()
