@@ -1,0 +1,34 @@
+"""When something last came in and went out, by account: how one sees that a channel is alive."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from storage.scope import Scope
+
+_LAST = """
+SELECT account, max(came), max(gone) FROM (
+  SELECT account, max(last_in_at) AS came, NULL::timestamptz AS gone FROM conversations GROUP BY account
+  UNION ALL
+  SELECT account, NULL, max(sent_at) FROM outgoing WHERE sent_at IS NOT NULL GROUP BY account
+) AS ways GROUP BY account
+"""
+
+
+@dataclass(frozen=True)
+class Last:
+    """The last message of a person (by the provider's clock) and of ours; None: there was none."""
+
+    came: datetime | None = None
+    gone: datetime | None = None
+
+
+class Traffic:
+    """What passes through the accounts."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def last(self) -> dict[str, Last]:
+        """Of each account that ever carried a message; in one statement, which reads two tables whole."""
+        [found] = await self._scope.direct.run((_LAST, ()))
+        return {account: Last(came, gone) for account, came, gone in found}
