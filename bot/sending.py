@@ -76,7 +76,7 @@ class Sending:
             row.not_before = max(row.not_before, allowed_at(self._parts.company, purpose(row.kind), now))
         if row.not_before <= now:
             row.not_before = max(row.not_before, await pacing.turn(self._parts, tx, row))
-        return row.not_before <= now
+        return row.not_before <= self._parts.now()  # the clock has gone on: `now` would put it off for ever
 
     def _next(self, tx: Transaction, conversation: Conversation, waiting: Sequence[Outgoing]) -> Outgoing | None:
         now = self._parts.now()

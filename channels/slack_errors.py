@@ -71,7 +71,7 @@ def code_of(error: SlackApiError) -> str:
     answer: Any = error.response
     try:
         return str(answer["error"] or "")
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):  # a body that is no JSON at all is text
         return ""
 
 

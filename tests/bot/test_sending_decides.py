@@ -1,5 +1,6 @@
 """What is decided when a message leaves: the window, what a failure means, consent, hours."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest_asyncio
 
 from bot.contact_hours import allowed_at, rules
 from bot.outbound import outbound
+from bot.sending import Sending
 from bot.writing import write
 from channels.channel import Address, Channel, DeliveryReport, Outbound, Unavailable, Undeliverable
 from channels.memory import Memory
@@ -334,3 +336,17 @@ class TestContactHours:
         await _queue(world, talk, "noticias")
         await world.sending.run(talk)
         assert [one.text for one in world.sent("chat")] == ["noticias"]
+
+
+async def test_a_clock_that_goes_on_puts_nothing_off(world: World, clock: Clock) -> None:
+    """The moments of one decision differ by a little; that must not make a row wait for the next one for ever."""
+    talk = await _talk(world)
+    await _queue(world, talk, "Tu caso avanza.")
+
+    def ticking() -> datetime:
+        clock.advance(timedelta(milliseconds=1))
+        return clock()
+
+    async with asyncio.timeout(20):
+        await Sending(replace(world.parts, now=ticking)).run(talk)
+    assert [one.text for one in world.memory("chat").sent] == ["Tu caso avanza."]
