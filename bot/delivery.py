@@ -10,7 +10,7 @@ from bot.parts import Parts
 from bot.reach import Way, best_way, usable
 from bot.writing import button, marked, write
 from channels.channel import Address, DeliveryReport, Inbound
-from storage.tables import Case, Conversation, Outgoing
+from storage.tables import Case, ContactPoint, Conversation, Outgoing
 from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
@@ -93,6 +93,23 @@ class Deliveries:
         contact = await tx.people.contact(row.account, row.address)
         if contact is not None:
             tx.people.consent(contact, UNASKED, False, who="provider", how=how[:200])
+
+    async def stopped(self, tx: Transaction, contact: ContactPoint) -> None:
+        """Nothing may go to an address any more: the open cases move to another, or people are told that there is none.
+
+        What waits for it is refused when it is about to leave, and then goes the same way.
+        """
+        known = await tx.cases.of_person(contact.person_id)
+        if all(case.closed_at is not None for case in known):
+            return
+        others = [one for one in await tx.people.contacts(contact.person_id) if usable(self._parts, one)]
+        person = await tx.people.get(contact.person_id)
+        if person.preferred_contact_id == contact.id:
+            person.preferred_contact_id = others[0].id if others else None
+        talk = await tx.conversations.latest_of_contact(contact.id)
+        talk = await tx.conversations.locked(talk.id) if talk is not None else None
+        if talk is not None and not others and talk.flagged_at is None:
+            talk.flagged_at, talk.flag_reason = self._parts.now(), "unreachable"
 
     async def reacted(self, tx: Transaction, conversation: Conversation, inbound: Inbound) -> None:
         """Whoever presses a button of ours, or answers a message of ours, has read it."""

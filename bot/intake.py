@@ -279,7 +279,7 @@ class Intake:
             tx.people.consent(contact, (EVERYTHING,), not blocked.blocked, who="person", how=how)
             await tx.flush()
             if blocked.blocked:
-                await self._deliveries.opted_out(tx, contact)
+                await self._deliveries.stopped(tx, contact)
         else:
             contact.blocked_at = blocked.at if blocked.blocked else None
         await tx.ring("desk")

@@ -73,10 +73,12 @@ class Sending:
             if (why := refusal(contact, row.kind)) is not None:
                 await self._deliveries.failed(tx, row, why, means="message")
                 return False
-            row.not_before = max(row.not_before, allowed_at(self._parts.company, purpose(row.kind), now))
-        if row.not_before <= now:
-            row.not_before = max(row.not_before, await pacing.turn(self._parts, tx, row))
-        return row.not_before <= self._parts.now()  # the clock has gone on: `now` would put it off for ever
+            now = allowed_at(self._parts.company, purpose(row.kind), now)
+        due = now if now > self._parts.now() else await pacing.turn(self._parts, tx, row)
+        if due <= self._parts.now():  # asked anew: the clock has gone on, and must not put it off for ever
+            return True
+        row.not_before = due
+        return False
 
     def _next(self, tx: Transaction, conversation: Conversation, waiting: Sequence[Outgoing]) -> Outgoing | None:
         now = self._parts.now()
