@@ -1,13 +1,17 @@
 """`acuse check`: is everything right, and if not, what is to be done?"""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import typer
 
-from channels.channel import Channel, DeskPlace, Health
+from channels.channel import Channel, DeskPlace, Health, Listener, Webhook
+from commands.passing import last_words, unreachable
+from commands.similar import similar_cases
 from commands.telling import told
-from installation import Configuration, data_folder, database_at, reachable, read_configuration, terminal
+from installation import Configuration, data_folder, database_at, now, reachable, read_configuration, terminal
 from machine import machine
 
 CHECK_SECONDS = 30.0
@@ -41,12 +45,31 @@ async def _check_channels(config: Configuration, url: str, data: Path) -> tuple[
     async with machine(config, url, data) as built:
         channels = built.parts.channels
         found = await asyncio.gather(*(_asked(channel) for channel in channels.values()))
+        async with built.parts.database.transaction() as tx:
+            last = await tx.traffic.last()
         for name, health in zip(channels, found, strict=True):
-            _say_check(health.ok, name, health.detail + (f"; {health.remedy}" if health.remedy else ""))
+            told = filter(None, (health.detail, last_words(last.get(name), now()), health.remedy))
+            _say_check(health.ok, name, "; ".join(told))
+        for name, fault in (await _unreachable(config, channels)).items():
+            _say_check(None, name, fault)
         problem = built.reader.problem
         _say_check(None if problem else True, "understanding", problem or built.reader.source)
+        _say_check(*await similar_cases(built))
     desks = [name for name, channel in channels.items() if isinstance(channel, DeskPlace) and channel.desk]
     return all(health.ok for health in found), desks
+
+
+async def _unreachable(config: Configuration, channels: Mapping[str, Channel]) -> dict[str, str]:
+    """The accounts that only their provider's calls bring messages to, and that no call reaches."""
+    addresses = {}
+    for name, channel in channels.items():
+        own = getattr(config.accounts[name][1], "public_url", None) if name in config.accounts else None
+        address = own or config.company.public_url
+        if isinstance(channel, Webhook) and not isinstance(channel, Listener) and address:
+            addresses[name] = str(address)
+    async with httpx.AsyncClient() as client:
+        faults = await asyncio.gather(*(unreachable(client, address, name) for name, address in addresses.items()))
+    return {name: fault for name, fault in zip(addresses, faults, strict=True) if fault}
 
 
 async def _asked(channel: Channel) -> Health:

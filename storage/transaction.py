@@ -23,6 +23,7 @@ from storage.scene import Scene, Unanswered, scene, unanswered
 from storage.scope import Scope
 from storage.similar import Similar
 from storage.timers import Cursors, Limits, Timers
+from storage.traffic import Traffic
 from storage.wake import wake_statement
 
 
@@ -123,6 +124,11 @@ class Transaction:
     def inbox(self) -> Inbox:
         """Lists and pages of the console."""
         return Inbox(self._scope)
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """What passes through the accounts."""
+        return Traffic(self._scope)
 
     @cached_property
     def reports(self) -> Reports:
