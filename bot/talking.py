@@ -8,6 +8,7 @@ from uuid import UUID
 
 from bot import phones, wording
 from bot.casework import Casework
+from bot.consent import PURPOSES
 from bot.dialogue import effects as fx
 from bot.dialogue import events as ev
 from bot.dialogue.state import CaseFacts, Profile, State, Talk, dump, load
@@ -112,7 +113,7 @@ class Talking:
             case fx.SetPreferred(kind, address):
                 await self._prefer(kind, address)
             case fx.OptOut():
-                self.contact.opted_out_at = self.parts.now()
+                self.tx.people.consent(self.contact, PURPOSES, False, who="person", how="in words")
             case fx.CallPerson(reason, urgent):
                 await self.flag(reason, urgent=urgent)
             case fx.Flag(reason):
@@ -190,7 +191,8 @@ class Talking:
             fits = fits and (address is None or contact.address in phones.forms(address))
             if fits and contact.verified_at is not None and contact.blocked_at is None:
                 self.person.preferred_contact_id = contact.id
-                contact.opted_out_at = None
+                if contact.opted_out_at is not None:
+                    self.tx.people.consent(contact, ("case",), True, who="person", how="chose the channel")
                 if self.case is not None:
                     data = {"channel": contact.account}
                     await self.tx.cases.add_event(self.case, actor=self.actor, kind="preferred", data=data)
