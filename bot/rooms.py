@@ -8,6 +8,7 @@ from bot import states
 from bot.codes import readings
 from bot.deadlines import Deadline, explain
 from bot.dialogue.forms import missing
+from bot.evidence import Evidence, Proof
 from bot.parts import Parts
 from bot.refusals import NoSuchConversation
 from bot.similar import similar_to
@@ -64,11 +65,13 @@ class Rooms:
             if row is None:
                 raise NoSuchConversation("there is no such conversation")
             names = await self._names(tx)
-            case = await tx.cases.get(row.case_id) if row.case_id else None
+            cases = await tx.cases.of_person(row.person_id)
+            case = next((one for one in cases if one.id == row.case_id), None)
+            if case is None and row.case_id:  # an old one, or somebody else's
+                case = await tx.cases.get(row.case_id)
             events = await tx.inbox.case_events(case.id) if case else []
             entries = await self._entries(tx, conversation_id, row, names, events)
             contacts = await tx.people.contacts(row.person_id)
-            cases = await tx.cases.of_person(row.person_id)
             drafts = await tx.desks.drafts(self._me.id, conversation_id)
             similar = await similar_to(tx, case.id) if case else []
         return Room(
@@ -115,6 +118,10 @@ class Rooms:
             )
             for row in rows
         ]
+
+    async def proof(self, outgoing_id: UUID) -> Proof | None:
+        """What is kept of one message of ours, to be shown to whoever doubts it."""
+        return await Evidence(self._parts).of(outgoing_id)
 
     async def file(self, attachment_id: UUID) -> tuple[FileView, str] | None:
         """A stored file's view and the path of its bytes."""

@@ -1,7 +1,10 @@
 """The queue, the search, and what did not arrive."""
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse, Response
+from typing import Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from console.desk.gate import Gate, Visit
 from console.desk.listing import listing, wanted
@@ -12,7 +15,7 @@ PALETTE_ROWS = 8
 
 
 def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
-    """/desk, /desk/more, /desk/palette, /desk/failed."""
+    """/desk, /desk/more, /desk/palette, /desk/failed, /desk/proof."""
 
     @routes.get("")
     async def queue(request: Request, visit: Visit = Depends(gate)) -> Response:
@@ -34,3 +37,16 @@ def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
         rows = await visit.rooms.undelivered()
         counts = await visit.rooms.counts()
         return HTMLResponse(pages.render("desk/failed.html", visit, rows=rows, counts=counts, view="failed"))
+
+    @routes.get("/proof/{outgoing_id}")
+    async def proof(
+        outgoing_id: UUID, form: Literal["page", "json"] = "page", visit: Visit = Depends(gate)
+    ) -> Response:
+        found = await visit.rooms.proof(outgoing_id)
+        if found is None:
+            raise HTTPException(404)
+        if form == "json":
+            name = f'attachment; filename="proof-{outgoing_id}.json"'
+            return JSONResponse(found.as_json(), headers={"Content-Disposition": name})
+        counts = await visit.rooms.counts()
+        return HTMLResponse(pages.render("desk/proof.html", visit, proof=found, counts=counts, view="failed"))
