@@ -9,13 +9,14 @@ from nlu.fold import plain
 from nlu.phrases import words
 from nlu.understanding import LANGUAGES
 
-_ADDRESS = re.compile(r"\S*@\S+|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)  # is in no language
+_ADDRESS = re.compile(r"\S{0,64}@\S{1,250}|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)  # is in no language
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _ENGLISH = frozenset({"US", "GB", "CA", "AU", "NZ", "IE"})
 _PORTUGUESE = frozenset({"BR", "PT", "AO", "MZ"})
 _NO_VOTE = frozenset({"ok", "okay", "si", "no", "chat", "email", "bot", "stop"})  # said in all three languages
 _LETTERS_ONLY_PT = re.compile(r"[ãõ]|ções?\b|nh[ao]\b", re.IGNORECASE)
 _LETTERS_ONLY_ES = re.compile(r"[ñ¿¡]|ción\b", re.IGNORECASE)
+ENOUGH = 4_000  # characters: what comes after them is in the same language
 FEW = 4  # under this many words a known person's language is not changed
 
 
@@ -39,7 +40,7 @@ def detect(text: str, sticky: str | None = None, default: str = "es") -> Reading
     start = sticky or default
     if _foreign_script(text):
         return Reading(start, 0.0)
-    text = _ADDRESS.sub(" ", text)
+    text = _ADDRESS.sub(" ", text[:ENOUGH])
     tokens = [w for w in _WORD.findall(plain(text)) if w not in _NO_VOTE]
     votes = _votes(tokens, text)
     (winner, most), (_, second) = votes.most_common(2)
