@@ -20,7 +20,7 @@ from nlu.trim import head_and_tail, meaning
 from nlu.understanding import ACTS, SEVERITIES, TYPES, Embedding
 
 MODELS = Path(__file__).parent / "models"
-SHIPPED = "acuse-pqrs-1"
+SHIPPED = "acuse-pqrs-2"
 Heads = Mapping[str, Mapping[str, float]]  # head → label → probability
 
 _SAME = {

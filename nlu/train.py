@@ -15,7 +15,7 @@ from nlu.train_loop import SAVED, Loop
 from nlu.train_net import Net
 from nlu.train_scores import rounded
 
-NAME = "acuse-pqrs-1"
+NAME = "acuse-pqrs-2"
 
 
 def train(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -24,6 +25,10 @@ def export(encoder: Any, tokenizer: Any, out_dir: Path) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
     encoder.config.save_pretrained(out_dir)
     tokenizer.save_pretrained(out_dir)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        given = Path(tokenizer.name_or_path) / name
+        if given.is_file():  # as given: what is saved anew names classes of this transformers, and cuts as in training
+            shutil.copyfile(given, out_dir / name)
     encoder.set_attn_implementation("eager")  # the other one is faster, and has no place in the graph
     sample = tokenizer(["query: hola", "query: se fue la luz"], padding=True, return_tensors="pt")
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

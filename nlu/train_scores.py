@@ -134,4 +134,6 @@ def rounded(value: Any, digits: int = 3) -> Any:
     """The figures for people: three digits."""
     if isinstance(value, dict):
         return {k: rounded(v, digits) for k, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v, digits) for v in value]
     return round(value, digits) if isinstance(value, float) else value

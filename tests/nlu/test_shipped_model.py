@@ -50,7 +50,7 @@ def test_the_files_stay_under_45_mb() -> None:
 def test_the_heads_have_the_shapes_that_serving_expects() -> None:
     about = json.loads((MODEL / "heads.json").read_text(encoding="utf-8"))
     assert about["name"] == SHIPPED and about["prefix"] == "query: " and about["max_tokens"] == 256
-    assert 0.2 < about["sure"] < 1.0 and 0.1 <= about["heads"]["human_now"]["threshold"] <= 0.5
+    assert 0.2 < about["sure"] < 1.0 and 0.02 <= about["heads"]["human_now"]["threshold"] <= 0.5
     with np.load(MODEL / "heads.npz") as arrays:
         for task, labels in LABELS.items():
             assert tuple(about["heads"][task]["labels"]) == labels
@@ -71,7 +71,7 @@ def test_the_held_out_figures_are_those_of_metrics_json(
     assert found["severity"]["within_one"] == pytest.approx(metrics["severity"]["within_one"], abs=0.02)
 
 
-FLOORS = {"type": 0.77, "act": 0.48, "within_one": 0.95, "grave": 0.80, "alarm": 0.80}
+FLOORS = {"type": 0.81, "act": 0.67, "within_one": 0.94, "grave": 0.85, "alarm": 0.91}
 
 
 def test_the_held_out_figures_stay_above_the_floor(held_out: list[Example], predicted: Prediction) -> None:
@@ -84,7 +84,7 @@ def test_the_held_out_figures_stay_above_the_floor(held_out: list[Example], pred
 
 
 def test_it_beats_words_alone(metrics: dict[str, Any]) -> None:
-    assert metrics["type"]["macro_f1"] - metrics["baseline_tfidf"]["type_macro_f1"] >= 0.05
+    assert metrics["type"]["macro_f1"] - metrics["baseline_tfidf"]["type_macro_f1"] >= 0.1
 
 
 def test_each_language_is_served(held_out: list[Example], predicted: Prediction) -> None:
