@@ -9,6 +9,7 @@ import typer
 
 from channels.channel import Channel, DeskPlace, Health, Listener, Webhook
 from commands.passing import last_words, unreachable
+from commands.similar import similar_cases
 from commands.telling import told
 from installation import Configuration, data_folder, database_at, now, reachable, read_configuration, terminal
 from machine import machine
@@ -53,6 +54,7 @@ async def _check_channels(config: Configuration, url: str, data: Path) -> tuple[
             _say_check(None, name, fault)
         problem = built.reader.problem
         _say_check(None if problem else True, "understanding", problem or built.reader.source)
+        _say_check(*await similar_cases(built))
     desks = [name for name, channel in channels.items() if isinstance(channel, DeskPlace) and channel.desk]
     return all(health.ok for health in found), desks
 
