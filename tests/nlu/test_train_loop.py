@@ -114,8 +114,12 @@ if importlib.util.find_spec("torch"):  # the extra [train]; serving and its test
         loop.run()
         return net
 
-    def test_a_foreign_classifier_learns_the_types(base: Path, data: Path, tmp_path: Path) -> None:
-        net = train(base, data, tmp_path / "run.pt", epochs=40)
+    def test_a_foreign_classifier_learns_the_types(
+        base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("nlu.train_loop.PATIENCE", 99)  # three steps an epoch are few
+        monkeypatch.setattr("nlu.train_loop.HEAD_RATE", 0.05)
+        net = train(base, data, tmp_path / "run.pt", epochs=60)
         said = net.probabilities(["hola rojo", "hola verde", "hola azul"])["type"].argmax(1)
         assert said.tolist() == [1, 5, 2]
         assert not (tmp_path / "run.pt").exists()
