@@ -28,6 +28,7 @@ FORMAT = 1
 _DATABASE = "database.dump"
 _MANIFEST = "manifest.json"
 _MEMBER = re.compile(r"files/([0-9a-f]{64})|database\.dump")
+_OF_VECTORS = re.compile(r"EXTENSION\b.*\bvector\b|\bcase_embeddings(_\w+)?\b")
 LOCK_SECONDS = 10.0
 _BLOCK = 1 << 20
 
@@ -87,7 +88,9 @@ def restore(source: Path, url: str, bin: Path, files: Path, *, force: bool = Fal
             _extract(content, Path(folder) / Path(name).name)
         database = Path(folder) / _DATABASE
         script = Path(folder) / "database.sql"
-        _run(bin / "pg_restore", None, "--no-owner", "--no-privileges", f"--file={script}", str(database))
+        wanted = _contents(bin, database, Path(folder) / "contents", vectors=_may_hold_vectors(url))
+        options = ("--no-owner", "--no-privileges", f"--use-list={wanted}", f"--file={script}")
+        _run(bin / "pg_restore", None, *options, str(database))
         for name in manifest.members:
             if name != _DATABASE:
                 sha256 = Path(name).name
@@ -188,6 +191,29 @@ def _occupied(url: str) -> str | None:
             if connection.execute(question).fetchone() == (True,):
                 return str(table)
     return None
+
+
+def _may_hold_vectors(url: str) -> bool:
+    """Whether pgvector can be made anew here; it goes with the schema that is emptied."""
+    with psycopg.connect(url) as connection:
+        try:
+            connection.execute(f"SET lock_timeout = '{LOCK_SECONDS:.0f}s'")
+            connection.execute("DROP EXTENSION IF EXISTS vector CASCADE")
+            connection.execute("CREATE EXTENSION vector")
+        except psycopg.Error:
+            return False
+        finally:
+            connection.rollback()
+    return True
+
+
+def _contents(bin: Path, database: Path, target: Path, *, vectors: bool) -> Path:
+    """What of a dump is put back. Without pgvector all but its table: cases are worth more than their likeness."""
+    _run(bin / "pg_restore", None, "--list", f"--file={target}", str(database))
+    if not vectors:
+        lines = target.read_text(encoding="utf-8").splitlines(keepends=True)
+        target.write_text("".join(one for one in lines if not _OF_VECTORS.search(one)), encoding="utf-8")
+    return target
 
 
 def _run(program: Path, url: str | None, *arguments: str) -> None:

@@ -11,7 +11,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it tells no types
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from storage.similar import DIMENSIONS
 from tests.console.conftest import Live
+from tests.world import World
 
 PASSWORD = "una clave larga"
 REPORT = "Compré una licuadora, pedido 48213, y llegó rota. Quiero otra."
@@ -118,6 +120,13 @@ def reported(live: Live, who: str) -> UUID:
 def take(page: Page) -> None:
     page.get_by_role("button", name="Tomar la conversación").click()
     expect(page.locator("#reply")).to_be_focused()
+
+
+async def all_alike(world: World) -> None:
+    """As if a model had read the cases and found them all the same."""
+    async with world.parts.database.transaction() as tx:
+        for case in await world.cases():
+            tx.similar.keep(case.id, [1.0] + [0.0] * (DIMENSIONS - 1), "small")
 
 
 def test_two_agents_press_take_at_once_and_one_is_told_who_has_it(live: Live, opened: Opener) -> None:
@@ -291,7 +300,10 @@ def test_a_stream_ends_at_once_when_the_server_stops(live: Live, opened: Opener)
 
 def test_axe_finds_nothing_and_nothing_sticks_out(live: Live, opened: Opener) -> None:
     talk = reported(live, "Ferretería Andina y Compañía Limitada de Bogotá")
+    reported(live, "Luz Ángela Ríos")
+    live.call(lambda: all_alike(live.world))
     page = opened("marta", f"/desk/c/{talk}?view=all", reduced_motion="reduce")
+    expect(page.locator("#side-similar li").first).to_be_attached()
     take(page)
     page.locator("#reply").fill("Hola")
     page.locator("#reply").press("Control+Enter")

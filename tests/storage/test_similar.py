@@ -1,8 +1,10 @@
 """Vectors of cases: kept with them, found by nearness, and a database without pgvector that works like any other."""
 
+import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -10,8 +12,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from storage.backup import dump, restore
 from storage.database import Database
 from storage.direct import blank
+from storage.embedded import Embedded
 from storage.migrate import upgrade
 from storage.similar import DIMENSIONS, NEAREST, SimilarCase
 from storage.tables import Case, Person
@@ -203,3 +207,19 @@ async def test_many_cases_are_not_read_one_by_one(database: Database, database_u
     assert "case_embeddings_near" in plan and "cases_pkey" in plan, plan
     assert "Seq Scan" not in plan, plan
     assert [one.code for one in await near(database, mine, limit=1)] == ["LIKE"]
+
+
+def test_a_backup_comes_back_where_there_is_no_extension(
+    database_url: str, bare: str, tmp_path: Path, clock: Clock
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("INSERT INTO attempts (id, key, at) VALUES (gen_random_uuid(), 'kept', now())")
+    programs = Embedded(tmp_path / "unused", log=logging.getLogger("tests")).bin
+    dump(database_url, programs, tmp_path / "files", tmp_path / "backup", version="1", now=clock)
+    upgrade(bare)
+    restore(tmp_path / "backup", bare, programs, tmp_path / "files")
+    upgrade(bare)
+    with psycopg.connect(bare) as connection:
+        assert connection.execute("SELECT key FROM attempts").fetchall() == [("kept",)]
+        assert connection.execute("SELECT to_regclass('case_embeddings')").fetchone() == (None,)
+        connection.execute("SELECT keep_case_embedding(gen_random_uuid(), '[1]', 'm', now())")
