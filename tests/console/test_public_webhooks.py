@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
+from bot.consent import refusal
 from bot.intake import Intake
 from bot.sending import Sending
 from channels.channel import Arrival, File, House, Request
@@ -204,7 +205,7 @@ async def test_STOP_is_kept_unanswered_and_the_number_is_closed_until_START(site
             assert (await post(client, signed(fields, url=url))).status_code == 204
             async with world.parts.database.transaction() as tx:
                 contact = await tx.people.contact("sms", ANA)
-                assert contact is not None and (contact.blocked_at is not None) == blocked
+                assert contact is not None and (refusal(contact, "answer") is not None) == blocked
         assert [(row.text, bool(row.machine)) for row in await rows(world)] == [
             ("Stop", True),
             ("START", True),
