@@ -195,7 +195,10 @@ def _belongs_here(event: Said) -> bool:
 
 def _new(reply: Reply, event: Said) -> bool:
     """No case is open."""
-    if people.starts_case(event) or (event.act == "provide" and words.words_of_content(event.text) >= 4):
+    content = words.words_of_content(event.text)
+    # nothing was asked, so it answers nothing: what tells a failure is a report, however sure the reader is
+    unasked = event.act == "provide" and (content >= 4 or (content >= 2 and event.likely != "otro"))
+    if people.starts_case(event) or unasked:
         _report(reply, event)  # rather a case in doubt than a report that gets lost
     elif event.files and not event.text:
         manners.file_only(reply, event)

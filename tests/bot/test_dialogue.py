@@ -373,6 +373,15 @@ def test_a_channel_that_came_later_than_the_catalogue_has_a_name() -> None:
     assert spoken[0].blanks["channel"] == fx.Word("channel_here")
 
 
+def test_a_failure_told_with_its_number_is_a_report_though_it_reads_like_an_answer() -> None:
+    """ "mi pedido no llegó, pedido 48214": nothing was asked, so it answers nothing."""
+    order = ev.Heard("order", "48214", "48214")
+    text = "mi pedido no llegó, 48214"
+    told = ev.Said(text=text, act="provide", type="reclamo", type_confidence=0.71, facts=(order,))
+    assert "receipt" in said(State(), told)
+    assert "receipt" not in said(State(), ev.Said(text="48214", act="provide", facts=(order,)))
+
+
 def test_waiting_for_a_code_a_message_goes_its_way() -> None:
     assert "receipt" in said(talking(proving="ana@ejemplo.co"), REPORT)
 

@@ -24,7 +24,7 @@ async function refresh(name) {
     const frame = fresh.closest(".ph");
     frame.classList.toggle("down", fresh.dataset.failing !== "not");
     const select = frame.closest(".dev").querySelector("select");
-    if (select !== document.activeElement) select.value = fresh.dataset.failing;
+    if (select && select !== document.activeElement) select.value = fresh.dataset.failing;
   } finally {
     const again = waiting.get(name);
     waiting.delete(name);
