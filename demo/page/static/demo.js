@@ -33,8 +33,8 @@ async function refresh(name) {
 }
 
 document.addEventListener("submit", async (event) => {
-  const form = event.target;
-  if (!form.closest(".dev")) return;
+  const form = event.target, device = form.closest(".dev");
+  if (!device) return;
   event.preventDefault();
   const data = new FormData(form);
   if (event.submitter && event.submitter.name) data.set(event.submitter.name, event.submitter.value);
@@ -44,7 +44,7 @@ document.addEventListener("submit", async (event) => {
     form.querySelectorAll(".has").forEach((one) => one.classList.remove("has"));
   }
   await fetch(form.action, { method: "POST", body: data });
-  refresh(form.closest(".dev").id.slice(4));
+  refresh(device.id.slice(4)); // the form itself may have been drawn anew meanwhile
 });
 
 document.addEventListener("change", (event) => {
