@@ -33,7 +33,7 @@ def test_the_shipped_file_works_unedited() -> None:
     assert found["database"] is None and found["channels"] == {"webchat": {}}
     assert found["bot"] == {
         "burst_seconds": {}, "silence_hours": 24, "attachment_limit_mb": 20, "status_lookups_per_hour": 10,
-        "share_corrections": False,
+        "share_corrections": False, "confirmed_in_hours": 24, "critical_confirmed_in_hours": 1,
     }  # fmt: skip
     company = Company.model_validate(found["company"])
     assert (company.name, company.bot_name, company.country) == ("Nube", "Clara", "CO")
