@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from types import MappingProxyType
+from typing import Any
 
 import aiosmtplib
 
@@ -53,7 +54,7 @@ class Smtp:
     ) -> None:
         self._where = f"SMTP {host}:{port}"
         self._tokens = tokens if username else None
-        self._client = {
+        self._client: dict[str, Any] = {
             "hostname": host,
             "port": port,
             "use_tls": security == "tls",
@@ -113,8 +114,7 @@ class Smtp:
         async def at_hand() -> str:
             return token or ""
 
-        oauth = {"oauth_token_generator": at_hand} if token else {}
-        client = aiosmtplib.SMTP(**self._client, **oauth)  # type: ignore[arg-type]  # a dict has one value type
+        client = aiosmtplib.SMTP(**self._client, oauth_token_generator=at_hand if token else None)
         try:
             await client.connect()
         except BaseException:

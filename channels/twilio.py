@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Proof:
     shared_key: str | None
 
 
-class Twilio:
+class Twilio(ABC):
     """One sender at Twilio. Subclasses say what is sent."""
 
     prefix = ""  # before every address, at Twilio
@@ -142,9 +143,9 @@ class Twilio:
         parts = urlsplit(url)
         return self._public + parts.path + (f"?{parts.query}" if parts.query else "")
 
+    @abstractmethod
     async def send(self, message: Outbound) -> str:
         """Send every part that has not left yet; the id is that of the last one."""
-        raise NotImplementedError
 
     async def _send_parts(self, message: Outbound, parts: Sequence[dict[str, Any]]) -> str:
         """Only the last part reports back as the message: its fate is the message's. Raises Refused."""
@@ -262,8 +263,9 @@ class Twilio:
             return None if found.use_inbound_webhook_on_number else found.inbound_request_url or ""
         return await self._webhook_of_sender(self._settings.from_number or "")
 
+    @abstractmethod
     async def _webhook_of_sender(self, sender: str) -> str | None:
-        raise NotImplementedError
+        """Where Twilio calls for this sender; None where it cannot be asked."""
 
     def _hook(self, base: str) -> str:
         return f"{base}/webhooks/{quote(self.name)}"

@@ -3,6 +3,7 @@
 import mimetypes
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from twilio.request_validator import (  # type: ignore[import-untyped]  # it ships no types
@@ -113,13 +114,12 @@ def _report(fields: Fields, sid: str, url: str, account: str, now: datetime) -> 
         return Ignored(why=f"twilio: {status}")  # on its way
     key = parse_qs(urlsplit(url).query).get(KEY, [""])[0] or None
     recipient = fields.text("To").removeprefix(WHATSAPP) or None
-    common = {"account": account, "provider_id": sid, "at": now, "recipient": recipient, "key": key}
+    told = partial(DeliveryReport, account=account, provider_id=sid, at=now, recipient=recipient, key=key)
     if status in _SETTLED:
-        return DeliveryReport(**common, state=_SETTLED[status])  # type: ignore[arg-type]  # as above
+        return told(state=_SETTLED[status])
     code = fields.number("ErrorCode") or None
     found = verdict(code)
-    return DeliveryReport(
-        **common,  # type: ignore[arg-type]  # as above
+    return told(
         state="failed",
         reason=reason(code, fields.text("ErrorMessage") or status),
         permanent=found.means in ("address", "opted_out"),
