@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for one in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.default_int_handler)
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # nothing of it leaves this computer
     wanted = _arguments(arguments)
     place = Place(wanted.data.absolute())
     try:

@@ -153,11 +153,14 @@ class Acuse:
                 stderr=said,
                 start_new_session=True,  # Ctrl-C is ours: we hand it on
             )
-        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
-            while not await self._answers(client):
-                if self._process.returncode is not None:
-                    raise Remedy("Acuse did not start:\n" + self.last_words())
-                await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+                while not await self._answers(client):
+                    if self._process.returncode is not None:
+                        raise Remedy("Acuse did not start:\n" + self.last_words())
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise Remedy(f"Acuse does not answer after {START_SECONDS:.0f} s:\n" + self.last_words()) from None
 
     async def ended(self) -> None:
         """Until it ends by itself, which it should not."""

@@ -52,7 +52,7 @@ def extra(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as missing:
-        raise Missing(f"{missing.name} is not installed: pip install 'acuse[train]'") from missing
+        raise Missing(f"{missing.name} is not installed: .venv/bin/python -m pip install -e '.[train]'") from missing
 
 
 def load(path: Path) -> list[Example]:
