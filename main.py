@@ -12,10 +12,9 @@ from io import TextIOWrapper
 
 import typer
 
-from commands import chatting, checking, keeping, mail, serving, templates, understanding
+from commands import chatting, checking, keeping, mail, serving, templates, training, understanding
 from commands.staff import users
 from installation import terminal, version
-from nlu import commands as learning
 
 app = typer.Typer(
     add_completion=False,
@@ -31,8 +30,8 @@ for command in (
     checking.check,
     chatting.chat,
     understanding.classify,
-    learning.train,
-    learning.evaluate,
+    training.train,
+    training.evaluate,
 ):
     app.command()(command)
 app.add_typer(users, name="user")

@@ -13,11 +13,14 @@ from bot.configuration import ConfigurationFaults
 from bot.staff import WeakPassword
 from installation import Remedy, terminal
 from machine import leave
+from nlu.model import ModelUnusable
+from nlu.train_data import BadData, Missing
 from storage import backup as backups
 from storage.embedded import DatabaseFault
 
 STOPPED_BY_FAULT = 2
 STOPPED_BY_HAND = 130
+MENDABLE = (Remedy, DatabaseFault, backups.BackupFault, WeakPassword, BadData, Missing, ModelUnusable)
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def told(stopped: int = STOPPED_BY_HAND) -> Iterator[None]:
         for fault in faults.faults:
             terminal.print(f"  {fault}", markup=False)
         raise typer.Exit(STOPPED_BY_FAULT) from None
-    except (Remedy, DatabaseFault, backups.BackupFault, WeakPassword) as fault:
+    except MENDABLE as fault:
         terminal.print(str(fault), markup=False)
         raise typer.Exit(STOPPED_BY_FAULT) from None
     except KeyboardInterrupt:

@@ -1,35 +1,18 @@
-"""The commands `acuse train` and `acuse evaluate`; main registers them."""
+"""`acuse train` and `acuse evaluate`: make a text model, or fit ours to your own messages, and measure it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from commands.telling import told
+from installation import HERE, terminal
 from nlu.evaluate import evaluate as measured
-from nlu.model import ModelUnusable
 from nlu.train import train as trained
-from nlu.train_data import BadData, Missing, load
+from nlu.train_data import BadData, load
 from nlu.train_heads import refit
 
-DATA = Path(__file__).parent / "data"
-FAULT, STOPPED = 2, 130
-terminal = Console(highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What the operator can mend is one sentence and exit code 2."""
-    try:
-        yield
-    except (BadData, ModelUnusable, Missing) as fault:
-        terminal.print(str(fault), markup=False)
-        raise typer.Exit(FAULT) from None
-    except KeyboardInterrupt:
-        terminal.print("Stopped.")
-        raise typer.Exit(STOPPED) from None
+DATA = HERE / "nlu" / "data"
 
 
 def train(
@@ -48,7 +31,7 @@ def train(
 
     Your own model is kept only if it is better on messages that it had not seen, beyond chance.
     """
-    with _told():
+    with told():
         if base is not None:
             _whole(data or DATA, base, out, seed=seed, epochs=epochs, minutes=minutes)
             return
@@ -85,7 +68,7 @@ def evaluate(
 
     Your own DATA is measured whole: the shipped model has seen none of it. The baselines need acuse\\[train].
     """
-    with _told():
+    with told():
         whole = everything or (data is not None and data.resolve() != DATA.resolve())
         figures = measured(model, data or DATA, _say, out_dir=out, base_dir=base, everything=whole)
     _tell(figures)
@@ -108,7 +91,7 @@ def _tell(figures: dict[str, Any]) -> None:
                  ("human_now, recall", figures["human_now"]["recall"], "alarm_recall"),
                  ("human_now, precision", figures["human_now"]["precision"], "alarm_precision")]  # fmt: skip
     rows.append(("type, macro-F1 with noise", figures["noise"]["type_macro_f1"], ""))
-    for told, value, key in rows:
+    for name, value, key in rows:
         low, high = figures["interval_95"].get(key, (None, None))
         bounds = f"  [{low:.3f}, {high:.3f}]" if low is not None else ""
-        terminal.print(f"{told:36} {value:.3f}{bounds}", markup=False)
+        terminal.print(f"{name:36} {value:.3f}{bounds}", markup=False)
