@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nlu.model import Model
+from nlu.model import Model, calls_a_person
 from nlu.model import load as load_model
 from nlu.train_data import LABELS, Example
 from nlu.train_scores import Prediction
@@ -29,7 +29,8 @@ def of_model(model: Model, texts: Sequence[str]) -> Prediction:
     if "human_now" not in read[0]:
         return Prediction(p)
     chance = np.array([heads["human_now"]["human_now"] for heads in read])
-    return Prediction({**p, "human_now": chance}, chance >= model.urgent)
+    alarm = np.array([calls_a_person(model, heads) for heads in read])
+    return Prediction({**p, "human_now": chance}, alarm)
 
 
 def served(model: Model, examples: Sequence[Example]) -> Prediction:

@@ -43,6 +43,7 @@ class Model(Protocol):
     name: str
     sure: float
     urgent: float  # from which probability `human_now` counts
+    grave: float  # and from which probability of high or critical: two heads must not contradict each other
 
     def read(self, text: str) -> Heads:
         """Probabilities per head (type; maybe severity, act, human_now)."""
@@ -98,6 +99,14 @@ class _Head:
         return {label: float(value) for label, value in zip(self.labels, values, strict=True)}
 
 
+def calls_a_person(model: Model, heads: Heads) -> bool:
+    """Whether the model alone would alert a person at once: it hears an alarm and does not take the case for slight."""
+    chance = heads.get("human_now", {}).get("human_now", 0.0)
+    severity = heads.get("severity")
+    grave = severity.get("high", 0.0) + severity.get("critical", 0.0) if severity else 1.0
+    return chance >= model.urgent and grave >= model.grave
+
+
 class Own:
     """Our layout: encoder.int8.onnx gives a vector, the heads in heads.npz turn it into labels."""
 
@@ -108,7 +117,9 @@ class Own:
         about = json.loads((directory / "heads.json").read_text(encoding="utf-8"))
         self.name: str = about["name"]
         self.sure: float = about.get("sure", 0.6)
-        self.urgent: float = about["heads"].get("human_now", {}).get("threshold", 0.5)
+        alarm = about["heads"].get("human_now", {})
+        self.urgent: float = alarm.get("threshold", 0.5)
+        self.grave: float = alarm.get("grave", 0.0)
         self._limit, self._prefix = int(about["max_tokens"]), str(about["prefix"])
         self._tokenizer, self._session = tokenizer(directory), session(directory / "encoder.int8.onnx")
         self._heads = _heads(directory / "heads.npz", about["heads"])
@@ -144,6 +155,7 @@ class Foreign:
     """Any sequence classifier: model.onnx or onnx/model.onnx, labels from config.json's id2label."""
 
     urgent = 0.5
+    grave = 0.0
     sure = 0.6
 
     def __init__(self, directory: Path, name: str) -> None:

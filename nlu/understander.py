@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nlu import rules, safety
 from nlu.facts import find_facts
 from nlu.language import default_language, detect
-from nlu.model import Heads, Model, ModelUnusable, load
+from nlu.model import Heads, Model, ModelUnusable, calls_a_person, load
 from nlu.phrases import folder
 from nlu.understanding import Embedding, Fact, Hint, Understanding
 
@@ -119,7 +119,7 @@ class ByRules:
             kind = max((label for label in scores if label != "otro"), key=lambda label: scores[label])
         confidence = rule.confidence if quiet else scores[kind]
         severity = safety.worse(self._severity(heads, kind), self._floor)
-        urgent = heads.get("human_now", {}).get("human_now", 0.0) >= model.urgent
+        urgent = calls_a_person(model, heads)
         others = sorted((label for label in scores if label != kind), key=lambda label: -scores[label])
         return Understanding(
             language=mine.language, language_confidence=mine.language_confidence, type=kind,

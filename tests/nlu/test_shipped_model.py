@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nlu.evaluate_predict import predict
-from nlu.model import SHIPPED, ModelUnusable, load
+from nlu.model import SHIPPED, ModelUnusable, calls_a_person, load
 from nlu.train_data import LABELS, Example, split
 from nlu.train_data import load as load_examples
 from nlu.train_scores import Prediction, summary, type_f1
@@ -111,3 +111,33 @@ def test_a_directory_without_a_needed_file_is_refused(name: str, tmp_path: Path)
         (tmp_path / "encoder.int8.onnx").symlink_to(MODEL / "encoder.int8.onnx")
     with pytest.raises(ModelUnusable, match=name):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fue ayer en mi casa, quiero que me la cambien",
+        "ayer en mi casa",
+        "fue anoche en el restaurante",
+        "en la noche, cuando llegué a mi casa",
+        "fue en el hospital San José el jueves",
+        "eso fue en el parqueadero",
+        "mi mamá lo recibió en el apartamento",
+        "me llegó ayer por la tarde a la casa",
+        "it was yesterday at home, I want a replacement",
+        "foi ontem na minha casa, quero a troca",
+    ],
+)
+def test_an_ordinary_answer_to_our_question_alarms_nobody(text: str) -> None:
+    """ "When and where was it?" is asked of everybody; whoever answers must not be told that somebody comes at once."""
+    model = load(MODEL)
+    assert not calls_a_person(model, model.read(text))
+
+
+def test_no_alarm_where_the_other_head_takes_the_case_for_slight() -> None:
+    """Every alarm is high or critical (docs/labels.md): two heads that contradict each other page nobody."""
+    model = load(MODEL)
+    slight = {"human_now": {"human_now": 0.3}, "severity": {"low": 0.5, "medium": 0.45, "high": 0.04, "critical": 0.01}}
+    grave = {**slight, "severity": {"low": 0.3, "medium": 0.4, "high": 0.2, "critical": 0.1}}
+    assert (calls_a_person(model, slight), calls_a_person(model, grave)) == (False, True)
+    assert calls_a_person(model, {"human_now": {"human_now": 0.3}})
