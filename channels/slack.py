@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -31,6 +30,7 @@ from channels.channel import (
     Undeliverable,
     Unsupported,
 )
+from channels.recent import Recent
 from channels.slack_calls import Calls
 from channels.slack_desk import SlackDesk
 from channels.slack_errors import NoWayIn, named_by_remedy
@@ -44,7 +44,6 @@ logger = logging.getLogger(__name__)
 SCOPES = frozenset({"chat:write", "im:write", "im:history", "files:read", "files:write", "users:read"})
 DESK_SCOPES = frozenset({"groups:history", "users:read.email"})
 _INTRODUCE_SECONDS = 1.0
-_UNFINISHED = 1000  # messages of which parts have left
 
 
 class _Given(Clock):
@@ -73,8 +72,8 @@ class Slack(SlackDesk):
         self._now = now
         self._settings = settings
         self._views = slack_reading.Views(name, settings.agents_channel, frozenset(settings.open_channels))
-        self._rooms: dict[str, str] = {}  # direct messages, by user
-        self._left: OrderedDict[str, int] = OrderedDict()  # parts of a message that have left, by our key
+        self._rooms: Recent[str] = Recent()  # direct messages, by user
+        self._left: Recent[int] = Recent()  # parts of a message that have left, by our key
 
     # ---- what arrives
 
@@ -176,17 +175,15 @@ class Slack(SlackDesk):
 
     async def _send(self, message: Outbound, channel: str, thread: str | None) -> str:
         """The files, then the text. A second attempt goes on after the parts that have left."""
-        number, last = self._left.get(message.key, 0), ""
+        number, last = self._left.get(message.key) or 0, ""
         for index, file in enumerate(message.files):
             if index >= number:
                 last = f"{channel}:{await self._calls.upload(file, channel, thread)}"
-                self._left[message.key] = index + 1
+                self._left.keep(message.key, index + 1)
         if text := message.text.strip():
             values = slack_writing.message(text, message.buttons)
             last = await self._post(channel, thread, values)
-        self._left.pop(message.key, None)
-        while len(self._left) > _UNFINISHED:
-            self._left.popitem(last=False)
+        self._left.drop(message.key)
         return last
 
     async def _post(self, channel: str, thread: str | None, values: dict[str, Any]) -> str:
@@ -195,11 +192,13 @@ class Slack(SlackDesk):
         return slack_reading.provider_id(str(sent.get("channel") or channel), str(sent["ts"]), thread)
 
     async def _room(self, user: str) -> str:
-        if user not in self._rooms:
+        room = self._rooms.get(user)
+        if room is None:
             with named_by_remedy():
                 opened = await self._calls.web().conversations_open(users=user)
-            self._rooms[user] = str(opened["channel"]["id"])
-        return self._rooms[user]
+            room = str(opened["channel"]["id"])
+        self._rooms.keep(user, room)
+        return room
 
     # ---- the rest
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -33,6 +32,7 @@ from channels.channel import (
     Unavailable,
     Undeliverable,
 )
+from channels.recent import Recent
 from channels.telegram_faults import NO_PHOTO, TOO_LONG, Faults
 from channels.telegram_hook import Hook
 from channels.telegram_writing import Part
@@ -41,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 _OFFICIAL = "https://api.telegram.org"
 _PHOTOS = ("image/jpeg", "image/png", "image/webp")
-_UNFINISHED = 1000  # messages whose first parts have left, kept until the rest has
 _PAYLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECOND = timedelta(seconds=1)
 _TYPING = timedelta(seconds=4)  # it is shown for five
@@ -111,8 +110,8 @@ class Telegram:
         )
         self._files = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(20, pool=60))
         self._username: str | None = None
-        self._typing: OrderedDict[str, datetime] = OrderedDict()  # since when, by chat
-        self._left: OrderedDict[str, list[Part]] = OrderedDict()  # what of a message has yet to leave, by our key
+        self._typing: Recent[datetime] = Recent()  # since when, by chat
+        self._left: Recent[list[Part]] = Recent()  # what of a message has yet to leave, by our key
 
     async def listen(self, since: Cursor | None) -> AsyncIterator[Arrival]:
         """Yield updates. The offset, which makes Telegram forget what lies before it, goes out with the next poll.
@@ -168,10 +167,8 @@ class Telegram:
                     waiting = [*cut, *rest]
                     continue
             last, waiting = telegram_reading.provider_id(sent.chat.id, sent.message_id), rest
-            self._left[key] = rest
-        self._left.pop(key, None)
-        while len(self._left) > _UNFINISHED:
-            self._left.popitem(last=False)
+            self._left.keep(key, rest)
+        self._left.drop(key)
         return last
 
     def fetch(self, media: Media) -> AsyncIterator[bytes]:
@@ -193,10 +190,7 @@ class Telegram:
         now, before = self._now(), self._typing.get(inbound.sender.value)
         if before is not None and now - before < _TYPING:
             return
-        self._typing[inbound.sender.value] = now
-        self._typing.move_to_end(inbound.sender.value)
-        while len(self._typing) > _UNFINISHED:
-            self._typing.popitem(last=False)
+        self._typing.keep(inbound.sender.value, now)
         with self._faults.harmless("typing was not shown"):
             await self._bot.send_chat_action(telegram_writing.chat(inbound.sender.value), ChatAction.TYPING)
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +32,7 @@ from channels.channel import (
     Unavailable,
     Undeliverable,
 )
+from channels.recent import Recent
 from channels.twilio_errors import fault, reason
 from channels.twilio_http import Http, NotAccepted
 
@@ -40,7 +40,6 @@ logger = logging.getLogger(__name__)
 
 MEDIA_LIMIT = 64 * 1024 * 1024  # bytes; what is kept is limited by the installation
 _REDIRECTS = 3
-_UNFINISHED = 1000  # messages whose first parts have left, kept until the rest has
 _SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
@@ -125,7 +124,7 @@ class Twilio(ABC):
         self._http = Http(transport, base)
         self._client = Client(settings.account_sid, self._token, http_client=self._http)
         self._files = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(20, pool=60))
-        self._left: OrderedDict[str, int] = OrderedDict()  # parts of a message that have left, by our key
+        self._left: Recent[int] = Recent()  # parts of a message that have left, by our key
 
     def read(self, request: Request) -> list[Arrival]:
         """Check the signature over the public address, then translate. Raises Forged, Malformed or Unsupported."""
@@ -152,13 +151,11 @@ class Twilio(ABC):
         if not parts:
             logger.error("%s: message %s is empty", self.name, message.key)
             raise Undeliverable("twilio: nothing to send", means="message")
-        number, last = self._left.get(message.key, 0), ""
+        number, last = self._left.get(message.key) or 0, ""
         for index, part in enumerate(parts[number:], number + 1):
             last = await self._create(message, part, reports=index == len(parts))
-            self._left[message.key] = index
-        self._left.pop(message.key, None)
-        while len(self._left) > _UNFINISHED:
-            self._left.popitem(last=False)
+            self._left.keep(message.key, index)
+        self._left.drop(message.key)
         return last
 
     async def _create(self, message: Outbound, part: dict[str, Any], *, reports: bool) -> str:

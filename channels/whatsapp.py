@@ -83,7 +83,7 @@ class WhatsApp(twilio.Twilio):
             except twilio.Refused as refused:
                 if refused.code != _CLOSED:
                     raise
-                self._left.pop(message.key, None)
+                self._left.drop(message.key)
                 return await self._send_template(message)
         except twilio.Refused as refused:
             raise refused.fault from None
