@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Collection
 
+import authres  # type: ignore[import-untyped]  # it ships no types
 import dkim  # type: ignore[import-untyped]  # it ships no types
 import dns.exception
 import dns.resolver
@@ -17,7 +18,8 @@ from channels.mail_headers import Mail, addresses, raw_values
 TextRecord = Callable[[str], bytes | None]
 """The TXT record of a name in the DNS; None when there is none or nobody answers."""
 
-_COMMENT = re.compile(r"\([^()]*\)")
+_IN_A_COMMENT = re.compile(r"\([^()]*")
+_LONGEST_NOTE = 20_000  # characters
 _SIGNATURES = 3  # more are not looked at: each costs a question to a stranger's server
 _PATIENCE = 5.0  # seconds for one question
 
@@ -27,19 +29,23 @@ _silent.propagate = False
 
 
 def is_authentic(mail: Mail, trusted: Collection[str]) -> bool:
-    """True if a server that we trust says `dmarc=pass` for the domain in From.
+    """True if a server that we trust says `dmarc=pass` for the domain in From, once and nothing else of dmarc.
 
-    Only the topmost note counts: a server writes above what it received, and takes out notes in its own name.
+    Only the topmost note counts: a server writes above what it received, and takes out notes in its own name. It quotes
+    what the sender chose (the envelope's address), so a note that is not well-formed to the letter proves nothing.
     """
     notes = raw_values(mail, "Authentication-Results")
     domain = domain_of(mail)
-    if not notes or not trusted or domain is None:
+    if not notes or not trusted or domain is None or len(notes[0]) > _LONGEST_NOTE or _breaks_out(notes[0]):
         return False
-    server, _, results = _COMMENT.sub(" ", notes[0]).partition(";")
-    name = server.split()[0].strip('"').lower() if server.split() else ""
-    if name not in {one.lower() for one in trusted}:
+    try:
+        note = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: {notes[0].rstrip(' ;')}")
+    except Exception:  # whatever made the library stumble is no note of ours
         return False
-    return any(_passes(result, domain) for result in results.split(";"))
+    if str(note.authserv_id).lower() not in {one.lower() for one in trusted}:
+        return False
+    results = [one for one in note.results if one.method.lower() == "dmarc"]
+    return len(results) == 1 and _passes(results[0], domain)
 
 
 def is_signed(raw: bytes, mail: Mail, text_record: TextRecord) -> bool:
@@ -85,6 +91,11 @@ def _as_text(name: str | bytes) -> str:
     return name.decode("ascii", "replace") if isinstance(name, bytes) else name
 
 
-def _passes(result: str, domain: str) -> bool:
-    fields = dict(field.lower().split("=", 1) for field in result.split() if "=" in field)
-    return fields.get("dmarc") == "pass" and fields.get("header.from", domain).strip('"') == domain
+def _breaks_out(note: str) -> bool:
+    """Whether a comment cuts a quotation in two: `(domain of "x) ; …"@evil.com)` goes on outside of its brackets."""
+    return any(part.count('"') % 2 or "\\" in part for part in _IN_A_COMMENT.findall(note))
+
+
+def _passes(result: authres.AuthenticationResult, domain: str) -> bool:
+    senders = [str(one.value).lower() for one in result.properties if (one.type, one.name) == ("header", "from")]
+    return str(result.result).lower() == "pass" and senders == [domain]

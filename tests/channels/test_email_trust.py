@@ -123,3 +123,62 @@ def test_the_note_of_a_server_that_nobody_configured_is_worth_nothing() -> None:
     for names, good in (([], False), (["mx.nube.example"], True), (["mx"], False)):
         arrival = Reader("email", MARKS, trusted_authserv=frozenset(names)).read(mail(head=note), AT)
         assert isinstance(arrival, Inbound) and arrival.authentic is good
+
+
+OURS = "mx.nube.example"
+PASS = "dmarc=pass header.from=example.com"
+FAIL = "dmarc=fail header.from=example.com"
+
+
+def noted(note: str) -> bool:
+    raw = mail(head=f"Authentication-Results: {note}\r\n")
+    arrival = Reader("email", MARKS, trusted_authserv=frozenset([OURS])).read(raw, AT)
+    assert isinstance(arrival, Inbound)
+    return arrival.authentic
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        f"{OURS}; {PASS}",
+        f"{OURS.upper()} 1; DMARC=Pass header.from=EXAMPLE.com;",
+        f"{OURS}; spf=pass (a (nested; b) c) smtp.mailfrom=a@b.co; dmarc=pass (p=NONE) header.from=example.com",
+        f"{OURS}; dkim=pass header.i=@example.com header.s=s1 header.b=Ab/C+d=; spf=pass (google.com: domain of"
+        f" ana@example.com designates 2607:f8b0::1 as permitted sender) smtp.mailfrom=ana@example.com; {PASS}",
+        f'{OURS}; dkim=fail ("body hash did not verify") header.b="a/b="; {PASS}',
+        f'{OURS}; spf=pass smtp.mailfrom="ana; gomez "@example.com; {PASS}',
+        f"{OURS}; spf=pass smtp.mailfrom=x.co; dmarc=pass action=none header.from=example.com; arc=none",
+    ],
+)
+def test_the_notes_that_real_servers_write_are_understood(note: str) -> None:
+    assert noted(note)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        f'{OURS}; {FAIL}; spf=pass smtp.mailfrom="a; {PASS} "@evil.com',
+        f'{OURS}; spf=pass smtp.mailfrom="a; {PASS} "@evil.com',
+        f'{OURS}; spf=pass smtp.mailfrom="a\\"; {PASS} ; x.y=\\""@evil.com',
+        f'{OURS}; {FAIL}; spf=pass (domain of "x) ; {PASS} ; y="@evil.com) smtp.mailfrom="x) ; {PASS} ; y="@evil.com',
+        f'{OURS}; spf=pass (domain of "x) ; {PASS} ; spf=none (y"@evil.com is good) smtp.mailfrom=evil.com',
+        f'{OURS}; spf=pass (domain of "x\\") ; {PASS} ; spf=none (y"@evil.com is good) smtp.mailfrom=evil.com',
+        f"{OURS}; {FAIL}; {PASS}",
+        f"{OURS}; {PASS}; {PASS}",
+        f"{OURS}; dmarc=pass",
+        f"{OURS}; dmarc=pass header.from=evil.com",
+        f"{OURS}; dmarc=pass header.from=example.com header.from=evil.com",
+        f"{OURS}; dmarc=pass smtp.from=example.com",
+        f"{OURS}; xdmarc=pass header.from=example.com",
+        f"{OURS}; spf=pass ({PASS}; {PASS})",
+        f"{OURS} ({'(' * 5000}; {PASS}",
+        f"{OURS}; spf=pass smtp.mailfrom={'a' * 30_000}; {PASS}",
+        f"evil.example ({OURS}); {PASS}",
+        f"{OURS}; none",
+        OURS,
+        f"; {PASS}",
+        "",
+    ],
+)
+def test_what_the_sender_chose_fakes_no_result_in_our_servers_note(note: str) -> None:
+    assert not noted(note)
