@@ -35,6 +35,7 @@ from channels.channel import (
 from channels.recent import Recent
 from channels.twilio_errors import fault, reason
 from channels.twilio_http import Http, NotAccepted
+from channels.twilio_parts import Gone, Part, still_good
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class Twilio(ABC):
         self._http = Http(transport, base)
         self._client = Client(settings.account_sid, self._token, http_client=self._http)
         self._files = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(20, pool=60))
-        self._left: Recent[int] = Recent()  # parts of a message that have left, by our key
+        self._left: Recent[tuple[Gone, ...]] = Recent()  # parts of a message that have left, by our key
 
     def read(self, request: Request) -> list[Arrival]:
         """Check the signature over the public address, then translate. Raises Forged, Malformed or Unsupported."""
@@ -146,19 +147,20 @@ class Twilio(ABC):
     async def send(self, message: Outbound) -> str:
         """Send every part that has not left yet; the id is that of the last one."""
 
-    async def _send_parts(self, message: Outbound, parts: Sequence[dict[str, Any]]) -> str:
+    async def _send_parts(self, message: Outbound, parts: Sequence[Part]) -> str:
         """Only the last part reports back as the message: its fate is the message's. Raises Refused."""
         if not parts:
             logger.error("%s: message %s is empty", self.name, message.key)
             raise Undeliverable("twilio: nothing to send", means="message")
-        number, last = self._left.get(message.key) or 0, ""
-        for index, part in enumerate(parts[number:], number + 1):
-            last = await self._create(message, part, reports=index == len(parts))
-            self._left.keep(message.key, index)
+        gone = still_good(self._left.get(message.key) or (), parts)
+        for part in parts[len(gone) :]:
+            sid = await self._create(message, part, reports=part is parts[-1])
+            gone = (*gone, Gone(part.mark, sid))
+            self._left.keep(message.key, gone)
         self._left.drop(message.key)
-        return last
+        return gone[-1].sid
 
-    async def _create(self, message: Outbound, part: dict[str, Any], *, reports: bool) -> str:
+    async def _create(self, message: Outbound, part: Part, *, reports: bool) -> str:
         sender = self._settings.from_number
         given = {"from_": self.prefix + sender} if sender else {}
         if self._settings.messaging_service_sid:
@@ -167,7 +169,7 @@ class Twilio(ABC):
             query = urlencode({twilio_reading.KEY: message.key})
             given["status_callback"] = f"{self._public}/webhooks/{quote(self.name)}/status?{query}"
         made = await self._asked(
-            lambda: self._client.messages.create_async(to=self.prefix + message.to.value, **given, **part)
+            lambda: self._client.messages.create_async(to=self.prefix + message.to.value, **given, **part.fields)
         )
         if not made.sid:
             raise Unavailable("twilio: the answer names no message")

@@ -10,6 +10,7 @@ from pydantic import Field
 from channels import twilio
 from channels.channel import Features, House, Outbound, Rate
 from channels.sms import labelled, segments, transliterated
+from channels.twilio_parts import of_text
 
 TEXT_LIMIT = 1600  # characters that Twilio takes
 _ROOM = 160  # of them for the label, and for where one may answer
@@ -56,7 +57,7 @@ class Sms(twilio.Twilio):
         """Send the text as one SMS of several segments. Raises Undeliverable or Unavailable."""
         text = self.written(message)
         try:
-            return await self._send_parts(message, [self._part(text)] if text else [])
+            return await self._send_parts(message, of_text([self._part(text)] if text else []))
         except twilio.Refused as refused:
             raise refused.fault from None
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -28,6 +27,7 @@ from channels.channel import (
     Undeliverable,
 )
 from channels.links import link
+from channels.twilio_parts import Part, of_text
 from channels.twilio_reading import WHATSAPP
 from channels.whatsapp_contents import Contents
 from channels.whatsapp_templates import Template, candidates, load
@@ -88,7 +88,7 @@ class WhatsApp(twilio.Twilio):
         except twilio.Refused as refused:
             raise refused.fault from None
 
-    async def _parts(self, message: Outbound) -> list[dict[str, Any]]:
+    async def _parts(self, message: Outbound) -> list[Part]:
         """Files, each as its own message (documents have no caption), then the text with its choices."""
         media, links = await self._files_of(message)
         text = "\n\n".join(filter(None, (message.text.strip(), *links)))
@@ -96,10 +96,10 @@ class WhatsApp(twilio.Twilio):
         choices = whatsapp_writing.shape(message)
         sid = await self._contents.choices(choices) if choices else None
         if choices and sid:
-            return [*media, whatsapp_writing.with_choices(message, sid, choices)]
-        return [*media, *whatsapp_writing.numbered(message)]
+            return [*media, Part(whatsapp_writing.with_choices(message, sid, choices), "choices")]
+        return [*media, *of_text(whatsapp_writing.numbered(message))]
 
-    async def _files_of(self, message: Outbound) -> tuple[list[dict[str, Any]], list[str]]:
+    async def _files_of(self, message: Outbound) -> tuple[list[Part], list[str]]:
         media, links = [], []
         for file in message.files:
             if not self._public:
@@ -110,7 +110,7 @@ class WhatsApp(twilio.Twilio):
                 raise Undeliverable("whatsapp: the file to send cannot be read", means="message") from None
             address = link(replace(self._house, public_url=self._public), file, now=self._now())
             if whatsapp_writing.is_taken(file, size):
-                media.append({"media_url": [address]})
+                media.append(Part({"media_url": [address]}, f"file {file.path.name} {file.name}"))
             else:
                 links.append(f"{file.name}: {address}")
         return media, links
@@ -131,7 +131,8 @@ class WhatsApp(twilio.Twilio):
             payloads = [button.payload for button in message.buttons] if template.buttons else []
             values = json.dumps(template.variables(blanks, payloads), ensure_ascii=False)
             try:
-                return await self._send_parts(message, [{"content_sid": sid, "content_variables": values}])
+                fields = {"content_sid": sid, "content_variables": values}
+                return await self._send_parts(message, [Part(fields, f"template {sid}")])
             except twilio.Refused as refused:
                 if refused.code not in _TEMPLATE_FAULTS:
                     raise

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from channels.channel import Address, Button, File, House, Inbound, Media, Outbound, Unavailable, Undeliverable
 from channels.sms import segments
+from channels.twilio_parts import Gone
 from channels.twilio_sms import Settings as SmsSettings
 from channels.twilio_sms import Sms
 from channels.whatsapp import Settings, WhatsApp
@@ -251,22 +253,71 @@ async def test_files_go_as_links_that_twilio_fetches(whatsapp: WhatsApp, twilio:
     assert second["Body"].startswith("Va adjunta.\n\ndatos.ods: https://acuse.example/f/") and second["StatusCallback"]
 
 
+def refuse_bodies(twilio: TwilioStandIn, status: int) -> None:
+    """From now on files and templates are taken, and no free text."""
+    original = twilio._message
+
+    def message(form: dict[str, list[str]]) -> httpx.Response:
+        return httpx.Response(status) if "Body" in form else original(form)
+
+    twilio._message = message  # type: ignore[method-assign]  # the provider has trouble in between
+
+
 async def test_after_a_failure_only_what_has_not_left_is_sent(
     whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
 ) -> None:
     (tmp_path / ("b" * 64)).write_bytes(b"%PDF-1.7")
     message = to_ana(files=(File("a.pdf", "application/pdf", tmp_path / ("b" * 64)),))
     original = twilio._message
-
-    def down_for_text(form: dict[str, list[str]]) -> httpx.Response:
-        return httpx.Response(503) if "Body" in form else original(form)
-
-    twilio._message = down_for_text  # type: ignore[method-assign]  # the provider goes down in between
+    refuse_bodies(twilio, 503)
     with pytest.raises(Unavailable):
         await whatsapp.send(message)
     twilio._message = original  # type: ignore[method-assign]  # as above
     await whatsapp.send(message)
     assert ["MediaUrl" in one for one in twilio.messages] == [True, False]
+
+
+def pdf(folder: Path) -> File:
+    (folder / ("c" * 64)).write_bytes(b"%PDF-1.7")
+    return File("respuesta.pdf", "application/pdf", folder / ("c" * 64))
+
+
+async def test_P1_what_left_as_a_file_is_not_taken_for_the_template_that_follows(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+) -> None:
+    """The file leaves, the text must wait, and then the window closes: the words must go all the same."""
+    twilio.approved(load())
+    refuse_bodies(twilio, 429)
+    message = to_ana(kind="agent", code="PQR-7K3M9QX", files=(pdf(tmp_path),))
+    with pytest.raises(Unavailable):
+        await whatsapp.send(message)
+    assert len(twilio.messages) == 1
+    sid = await whatsapp.send(replace(message, window_open=False))
+    assert len(twilio.messages) == 2 and sid == twilio.messages[-1]["sid"]
+    assert "Recibimos tu queja." in twilio.messages[-1]["shown"]
+
+
+async def test_an_attempt_that_needs_fewer_parts_sends_what_has_not_left(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+) -> None:
+    """Numbers for want of buttons take two messages; at the second attempt the buttons are there again."""
+    buttons = (Button("Sí", "a"), Button("Todavía no", "b"))
+    message = to_ana("x" * 1000, buttons=buttons, files=(pdf(tmp_path),))
+    parts = await whatsapp._parts(message)
+    assert len(parts) == 2
+    file, *_ = parts
+    gone = (Gone(file.mark, "SMfile"), Gone("text 1 of 2", "SMtext"))
+    whatsapp._left.keep(message.key, gone)
+    assert await whatsapp.send(message)
+    (shown,) = twilio.messages
+    assert "ContentSid" in shown and "MediaUrl" not in shown
+
+
+async def test_what_has_left_whole_keeps_its_id(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+    """Never an empty one, which would be a message that is told as sent and that nobody can find."""
+    whatsapp._left.keep("k-1", (Gone("text 1 of 1", "SMtext"),))
+    assert await whatsapp.send(to_ana()) == "SMtext"
+    assert twilio.messages == []
 
 
 async def test_without_a_public_address_no_files_and_no_reports(twilio: TwilioStandIn) -> None:
