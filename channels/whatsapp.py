@@ -16,6 +16,7 @@ from channels.channel import (
     Arrival,
     ChannelError,
     Features,
+    File,
     Health,
     House,
     Inbound,
@@ -30,7 +31,7 @@ from channels.links import link
 from channels.twilio_parts import Part, of_text
 from channels.twilio_reading import WHATSAPP
 from channels.whatsapp_contents import Contents
-from channels.whatsapp_templates import Template, candidates, load
+from channels.whatsapp_templates import Template, candidates, load, with_links
 from channels.whatsapp_writing import TEXT_LIMIT
 
 logger = logging.getLogger(__name__)
@@ -102,27 +103,37 @@ class WhatsApp(twilio.Twilio):
     async def _files_of(self, message: Outbound) -> tuple[list[Part], list[str]]:
         media, links = [], []
         for file in message.files:
-            if not self._public:
-                raise Undeliverable("whatsapp: files need company.public_url", means="message")
-            try:
-                size = (await asyncio.to_thread(file.path.stat)).st_size
-            except OSError:
-                raise Undeliverable("whatsapp: the file to send cannot be read", means="message") from None
-            address = link(replace(self._house, public_url=self._public), file, now=self._now())
+            address, size = await self._handed_out(file)
             if whatsapp_writing.is_taken(file, size):
                 media.append(Part({"media_url": [address]}, f"file {file.path.name} {file.name}"))
             else:
                 links.append(f"{file.name}: {address}")
         return media, links
 
+    async def _handed_out(self, file: File) -> tuple[str, int]:
+        """Where a file can be fetched, and its size. Raises Undeliverable."""
+        if not self._public:
+            raise Undeliverable("whatsapp: files need company.public_url", means="message")
+        try:
+            size = (await asyncio.to_thread(file.path.stat)).st_size
+        except OSError:
+            raise Undeliverable("whatsapp: the file to send cannot be read", means="message") from None
+        return link(replace(self._house, public_url=self._public), file, now=self._now()), size
+
     async def _send_template(self, message: Outbound) -> str:
-        """The most telling template that is approved; one that Meta does not take is tried in the next language."""
-        _, links = await self._files_of(message)
+        """The most telling template that is approved; one that Meta does not take is tried in the next language.
+
+        No template carries a file, so each is a link in one that has room for words; else the message is refused.
+        """
+        links = [(await self._handed_out(file))[0] for file in message.files]
         numbers = [f"{number}. {button.label}" for number, button in enumerate(message.buttons, start=1)]
-        text = "\n".join(filter(None, (message.text.strip(), *links, *numbers)))
+        text = with_links("\n".join(filter(None, (message.text.strip(), *numbers))), links)
+        if text is None:
+            raise Undeliverable("whatsapp: a template has no room for so many files", means="message")
         blanks = {**message.blanks, "text": text, **({"code": message.code} if message.code else {})}
         blanks = {name: value for name, value in blanks.items() if value.strip()}
         fitting = candidates(self._templates, message.kind, message.language, blanks, len(message.buttons))
+        fitting = [one for one in fitting if "text" in one.blanks or not links]
         fault: ChannelError = Undeliverable("whatsapp: no template is approved: acuse templates status", "message")
         for template in fitting:
             sid = await self._contents.approved(template)

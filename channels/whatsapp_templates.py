@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 FOLDER = Path(__file__).parent / "templates"
 TEXT_LIMIT = 1024
 _VALUE_LIMIT = 700  # characters of one variable; the rest is read once the person answers
+_FEWEST_WORDS = 60  # characters of them that must have room beside links to files
+_GAP = " · "  # where a line ended
 _NOBODY = {"es": "de nuevo", "en": "again", "pt": "novamente"}  # "Hola de nuevo, …": whose name we do not know
 _BLANK = re.compile(r"\{\{(\w+)\}\}")
 
@@ -75,12 +77,26 @@ class Template:
         return {str(number): value for number, value in enumerate(values, start=1)}
 
 
-def _one_line(text: str) -> str:
+def with_links(text: str, links: Sequence[str]) -> str | None:
+    """What goes into the blank for words: those are cut where they must be, links never.
+
+    None: so many links leave no room for any words.
+    """
+    if not links:
+        return text
+    behind = _GAP.join(links)
+    room = _VALUE_LIMIT - len(behind) - len(_GAP)
+    if room < _FEWEST_WORDS:
+        return None
+    return _GAP.join(filter(None, (_one_line(text, room), behind)))
+
+
+def _one_line(text: str, limit: int = _VALUE_LIMIT) -> str:
     lines = [line.strip() for line in text.split("\n")]
-    flat = re.sub(r"\s+", " ", " · ".join(filter(None, lines))).strip()
-    if len(flat) <= _VALUE_LIMIT:
+    flat = re.sub(r"\s+", " ", _GAP.join(filter(None, lines))).strip()
+    if len(flat) <= limit:
         return flat
-    return flat[: flat.rfind(" ", 0, _VALUE_LIMIT - 1) if " " in flat[: _VALUE_LIMIT - 1] else _VALUE_LIMIT - 1] + "…"
+    return flat[: flat.rfind(" ", 0, limit - 1) if " " in flat[: limit - 1] else limit - 1] + "…"
 
 
 @cache

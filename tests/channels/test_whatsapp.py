@@ -320,6 +320,43 @@ async def test_what_has_left_whole_keeps_its_id(whatsapp: WhatsApp, twilio: Twil
     assert twilio.messages == []
 
 
+async def test_P1_outside_the_window_every_file_is_a_link(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+) -> None:
+    """Also in news for which Meta has approved a more telling template, and however much is said beside it."""
+    twilio.approved(load())
+    blanks = {"name": "Ana", "status": "en revisión", "next": "la respuesta del taller"}
+    message = to_ana(kind="update", code="PQR-7K3M9QX", blanks=blanks, window_open=False)
+    for text in ("Va adjunta.", "palabra " * 150):
+        await whatsapp.send(replace(message, text=text, buttons=YES_NO, files=(pdf(tmp_path), pdf(tmp_path))))
+        shown = twilio.messages[-1]["shown"]
+        assert shown.count(f"{HERE}/f/") == shown.count("/respuesta.pdf") == 2 and len(shown) < 1024
+        assert text.split()[0] in shown and "PQR-7K3M9QX" in shown
+    await whatsapp.send(replace(message, text="Tu caso cambió."))
+    assert "en revisión" in twilio.messages[-1]["shown"]  # without files, the telling one
+
+
+async def test_P1_files_for_which_a_template_has_no_room_are_refused_where_it_is_seen(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+) -> None:
+    twilio.approved(load())
+    many = to_ana(code="PQR-7K3M9QX", files=(pdf(tmp_path),) * 9, window_open=False)
+    with pytest.raises(Undeliverable, match="so many files") as caught:
+        await whatsapp.send(many)
+    assert caught.value.means == "message" and twilio.messages == []
+
+
+async def test_P1_a_template_without_room_for_words_carries_no_file(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+) -> None:
+    twilio.approved([one for one in load() if one.name == "caso_avance"])
+    blanks = {"name": "Ana", "status": "en revisión", "next": "la respuesta del taller"}
+    message = to_ana(kind="update", code="PQR-7K3M9QX", blanks=blanks, window_open=False)
+    with pytest.raises(Undeliverable, match="no template"):
+        await whatsapp.send(replace(message, files=(pdf(tmp_path),)))
+    assert twilio.messages == []
+
+
 async def test_without_a_public_address_no_files_and_no_reports(twilio: TwilioStandIn) -> None:
     made = WhatsApp("w", Settings.model_validate(SECTION), now=lambda: NOW, house=House(bytes(32)), transport=twilio)
     assert not made.features.files and not made.features.receipts
