@@ -39,6 +39,23 @@ class SmtpFault(Unavailable):
         self.remedy = remedy
 
 
+class _Client(aiosmtplib.SMTP):
+    """Knows whether the server may hold a mail that it has not answered for: `in_doubt`."""
+
+    in_doubt = False
+
+    async def data(self, message: str | bytes, /, **more: Any) -> aiosmtplib.SMTPResponse:
+        """Every answer, also a refusal, ends the doubt."""
+        self.in_doubt = True
+        try:
+            answer = await super().data(message, **more)
+        except aiosmtplib.SMTPDataError:
+            self.in_doubt = False
+            raise
+        self.in_doubt = False
+        return answer
+
+
 class Smtp:
     """The outgoing server of one account. Each mail takes a connection of its own."""
 
@@ -68,6 +85,7 @@ class Smtp:
 
     async def send(self, mail: EmailMessage, sender: str, receiver: str) -> None:
         """Send it. Raises Undeliverable for a refused receiver or mail, Unavailable for what may work later."""
+        client: _Client | None = None
         try:
             async with self._connected() as client:
                 if sender.isascii() and receiver.isascii():
@@ -81,7 +99,7 @@ class Smtp:
         except aiosmtplib.SMTPNotSupported as fault:
             raise Undeliverable(f"{self._where}: {fault}", "message") from fault
         except (aiosmtplib.SMTPException, OSError, ValueError) as fault:
-            raise self._fault(fault) from fault
+            raise self._fault(fault, in_doubt=client is not None and client.in_doubt) from fault
 
     async def check(self) -> None:
         """Log in and do nothing. Raises SmtpFault."""
@@ -93,14 +111,14 @@ class Smtp:
             raise found if isinstance(found, SmtpFault) else SmtpFault(str(found)) from fault
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[aiosmtplib.SMTP]:
+    async def _connected(self) -> AsyncIterator["_Client"]:
         client = await self._log_in()
         try:
             yield client
         finally:
             client.close()
 
-    async def _log_in(self) -> aiosmtplib.SMTP:
+    async def _log_in(self) -> "_Client":
         """A connection that is logged in. A token that is refused is renewed once."""
         if self._tokens is None:
             return await self._connect(None)
@@ -110,11 +128,11 @@ class Smtp:
         except aiosmtplib.SMTPAuthenticationError:
             return await self._connect(await self._tokens.access(refused=token))
 
-    async def _connect(self, token: str | None) -> aiosmtplib.SMTP:
+    async def _connect(self, token: str | None) -> "_Client":
         async def at_hand() -> str:
             return token or ""
 
-        client = aiosmtplib.SMTP(**self._client, oauth_token_generator=at_hand if token else None)
+        client = _Client(**self._client, oauth_token_generator=at_hand if token else None)
         try:
             await client.connect()
         except BaseException:
@@ -131,8 +149,10 @@ class Smtp:
         verdict = judge(status_in(f"{text} "), text)
         return Undeliverable(reason, "address" if verdict and verdict.means == "address" else "message")
 
-    def _fault(self, fault: Exception) -> Undeliverable | Unavailable:
+    def _fault(self, fault: Exception, *, in_doubt: bool = False) -> Undeliverable | Unavailable:
         reason = f"{self._where}: {fault or type(fault).__name__}"[:300]
+        if in_doubt:
+            return Unavailable(f"{reason} (it may have arrived)", may_have_arrived=True)
         cause = fault.__cause__ or fault
         if isinstance(fault, aiosmtplib.SMTPAuthenticationError):
             return SmtpFault(reason, LOGIN_AGAIN if self._tokens else REMEDIES["login"])
@@ -142,6 +162,8 @@ class Smtp:
             return self._refused(fault.code, fault.message)
         if isinstance(cause, ssl.SSLError) or "STARTTLS" in str(fault).upper():
             return SmtpFault(reason, REMEDIES["tls"])
+        if isinstance(fault, aiosmtplib.SMTPReadTimeoutError | aiosmtplib.SMTPServerDisconnected):
+            return Unavailable(reason)  # we were in, so host and port are good
         if isinstance(fault, aiosmtplib.SMTPConnectError | OSError):
             return SmtpFault(reason, REMEDIES["host"])
         return Unavailable(reason)

@@ -54,6 +54,7 @@ _LATER = frozenset(
         "request_timeout",
     }
 )
+_NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 REMEDIES = {
     "missing_scope": "Add the scope to the app (docs/channels/slack.md) and install it again.",
     "account_inactive": "The app was taken out of the workspace: install it again and copy the new bot token.",
@@ -78,7 +79,9 @@ def code_of(error: SlackApiError) -> str:
 def fault(error: Exception) -> ChannelError:
     """What follows from it. No cause is kept: it can hold the call's headers, and those the token."""
     if not isinstance(error, SlackApiError):
-        return Unavailable(f"slack: {type(error).__name__}")
+        broke_off = isinstance(error, aiohttp.ClientError | OSError) and not isinstance(error, _NEVER_LEFT)
+        said = " (it may have arrived)" if broke_off else ""
+        return Unavailable(f"slack: {type(error).__name__}{said}", may_have_arrived=broke_off)
     code, status = code_of(error), int(getattr(error.response, "status_code", 0) or 0)
     if status == 429 or code in ("ratelimited", "rate_limited"):
         return Unavailable("slack: too many calls", _wait(error))

@@ -15,6 +15,7 @@ from channels.twilio_errors import VERDICTS, fault, reason
 
 _SILENT = logging.getLogger("twilio.silent")  # the library logs addresses and numbers; nobody needs them
 TIMEOUT = 20.0  # seconds
+_TAKEN_PERHAPS = (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError, httpx.DecodingError)
 
 
 class NotAccepted(Unavailable):
@@ -53,7 +54,7 @@ class Http(AsyncHttpClient):  # type: ignore[misc]  # the library ships no types
                 method, self.at(uri), params=params, headers=headers, auth=auth, **body
             )
         except httpx.HTTPError as error:
-            broke = isinstance(error, httpx.ReadTimeout | httpx.ReadError)
+            broke = method.upper() != "GET" and isinstance(error, _TAKEN_PERHAPS)
             said = " (it may have arrived)" if broke else ""
             raise Unavailable(f"twilio: no answer: {type(error).__name__}{said}", may_have_arrived=broke) from None
         if response.status_code == 401:  # said here, because the library forgets why a list could not be read

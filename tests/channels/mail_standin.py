@@ -210,6 +210,8 @@ class SmtpStandIn(_Server):
         self.token: str | None = None  # the one that is good; None: a password is
         self.refused = 0
         self.says: dict[str, list[str]] = {}
+        self.silent: set[str] = set()  # verbs that are never answered; END is the mail itself
+        self.deadly: set[str] = set()  # verbs that break the connection
         self.taken: list[bytes] = []
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -219,9 +221,17 @@ class SmtpStandIn(_Server):
             if verb == "AUTH" and self.token:
                 await self._authenticate(line, reader, writer)
                 continue
+            if verb in self.silent:
+                continue
+            if verb in self.deadly:
+                return
             writer.write((self._special(verb) or self._usual(verb)).encode() + b"\r\n")
             if verb == "DATA":
                 raw = await reader.readuntil(b"\r\n.\r\n")
+                if "END" in self.silent:
+                    continue
+                if "END" in self.deadly:
+                    return
                 answer = self._special("END") or "250 2.0.0 kept"
                 self.taken += [raw[:-3]] if answer.startswith("2") else []
                 writer.write(answer.encode() + b"\r\n")

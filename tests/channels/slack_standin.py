@@ -41,6 +41,7 @@ class FakeSlack:
         self.errors: list[tuple[str, str]] = []  # (method or "", error): for the next calls
         self.busy = 0  # 429 for so many calls
         self.down = 0  # 503 for so many calls
+        self.deadly = 0  # so many calls are taken, and the connection breaks instead of an answer
         self.people: dict[str, dict[str, Any]] = {}
         self.files: dict[str, dict[str, Any]] = {}
         self.contents: dict[str, tuple[bytes, str]] = {}
@@ -126,6 +127,9 @@ class FakeSlack:
         self.calls.append(Call(method, values))
         self.faults += [f"{method}: {fault}" for fault in _judged(method, values)]
         answer = self._answer(method, values)
+        if self.deadly and request.transport is not None:
+            self.deadly -= 1
+            request.transport.abort()
         return web.json_response({"ok": "error" not in answer, **answer}, headers={"X-OAuth-Scopes": self.scopes})
 
     def _answer(self, method: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -117,6 +117,30 @@ async def test_no_server_is_unavailable(at_mail: AtMail) -> None:
         await at_mail.channel.send(outbound())
 
 
+@pytest.mark.parametrize("how", ["silent", "deadly"])
+@pytest.mark.parametrize(
+    ("verb", "in_doubt"), [("END", True), ("DATA", True), ("RCPT", False), ("MAIL", False), ("AUTH", False)]
+)
+async def test_what_breaks_off_after_data_began_may_have_arrived(
+    at_mail: AtMail, verb: str, in_doubt: bool, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.mail_smtp.TIME_LIMIT", 0.2)
+    getattr(at_mail.smtp, how).add(verb)
+    with pytest.raises(Unavailable) as caught:
+        await at_mail.channel.send(outbound())
+    assert caught.value.may_have_arrived is in_doubt
+    assert "host and port" not in str(caught.value) and ("may have arrived" in str(caught.value)) is in_doubt
+
+
+async def test_a_refusal_of_the_mail_itself_leaves_no_doubt(at_mail: AtMail, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("channels.mail_smtp.TIME_LIMIT", 0.2)
+    at_mail.smtp.says["END"] = ["451 4.7.1 later"]
+    at_mail.smtp.silent.add("RSET")  # asked by the library after a refusal
+    with pytest.raises(Unavailable) as caught:
+        await at_mail.channel.send(outbound())
+    assert not caught.value.may_have_arrived
+
+
 async def test_a_server_without_login_is_used_without_one() -> None:
     open_relay = AtMail()
     open_relay.smtp.auth = False

@@ -7,11 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
+from slack_sdk.errors import SlackClientError
 
 from channels.channel import Address, Button, ChannelError, File, Inbound, Media, Outbound, Unavailable, Undeliverable
 from channels.slack import Settings, Slack, SlackSocket
+from channels.slack_errors import fault
 from tests.channels.slack_standin import BOT, DESK, ME, SHARED, TEAM, AtSlack, Events, FakeSlack, account, now, signed
 
 ANA = Address("slack", f"{TEAM}:U0ANA")
@@ -116,8 +119,34 @@ async def test_a_slack_that_is_away_is_unavailable(slack: FakeSlack, channel: Sl
     with pytest.raises(Unavailable):
         await channel.send(out())
     await slack.stop()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as caught:
         await channel.send(out())
+    assert not caught.value.may_have_arrived
+
+
+async def test_a_call_that_breaks_off_may_have_arrived(slack: FakeSlack, channel: Slack) -> None:
+    await channel.send(out())
+    slack.deadly = 1
+    with pytest.raises(Unavailable) as caught:
+        await channel.send(out())
+    assert caught.value.may_have_arrived and len(slack.said()) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "arrived"),
+    [
+        (TimeoutError(), True),
+        (aiohttp.SocketTimeoutError(), True),
+        (aiohttp.ServerDisconnectedError(), True),
+        (aiohttp.ClientOSError(), True),
+        (aiohttp.ClientPayloadError(), True),
+        (aiohttp.ConnectionTimeoutError(), False),
+        (SlackClientError(), False),
+    ],
+)
+def test_only_what_never_left_did_surely_not_arrive(error: Exception, arrived: bool) -> None:
+    found = fault(error)
+    assert isinstance(found, Unavailable) and found.may_have_arrived is arrived
 
 
 async def test_files_go_out_and_a_second_attempt_does_not_repeat_them(
