@@ -8,14 +8,18 @@ from storage.scope import Scope
 from storage.tables import Pause
 
 # one statement for all buckets, in one order for everybody, so that two workers never wait for each other
-_TAKE = (
+_WANT = (
     "INSERT INTO paces AS pace (key, free_at)"
     " SELECT key, %(now)s + step FROM unnest(%(keys)s::text[], %(steps)s::interval[]) AS wanted (key, step)"
+)
+_TAKE = (
     " ORDER BY key"
     " ON CONFLICT (key) DO UPDATE"
     " SET free_at = greatest(pace.free_at, %(now)s) + (excluded.free_at - %(now)s)"
 )
-_IDLE = " WHERE pace.free_at <= %(now)s"
+# all or none: one that is busy must not cost a turn at the others, or the looks alone would keep them busy
+_NONE_BUSY = " WHERE NOT EXISTS (SELECT 1 FROM paces WHERE key = ANY(%(keys)s) AND free_at > %(now)s)"
+_IDLE = " WHERE pace.free_at <= %(now)s"  # somebody was faster by a moment: the provider's limit holds even so
 _RETURNING = " RETURNING key, free_at"
 
 
@@ -44,12 +48,16 @@ class Pacing:
     async def turn(self, buckets: Sequence[Bucket]) -> datetime:
         """Take the next turn in all of them; gives the moment at which it is due. It is ours, used or not."""
         now = self._scope.now()
-        free = await self._take(buckets, _TAKE + _RETURNING)
+        free = await self._take(buckets, _WANT + _TAKE + _RETURNING)
         return max(now, *(free[one.key] - one.step - one.slack for one in buckets))
 
     async def turn_if_idle(self, buckets: Sequence[Bucket]) -> bool:
-        """Take a turn only where nobody waits and no burst is under way: for what may always wait."""
-        return len(await self._take(buckets, _TAKE + _IDLE + _RETURNING)) == len(buckets)
+        """Take a turn in all of them if nobody waits and no burst is under way in any: for what may always wait.
+
+        False: one is busy, and no turn was taken.
+        """
+        statement = _WANT + _NONE_BUSY + _TAKE + _IDLE + _RETURNING
+        return len(await self._take(buckets, statement)) == len(buckets)
 
     async def _take(self, buckets: Sequence[Bucket], statement: str) -> dict[str, datetime]:
         values = {

@@ -194,6 +194,20 @@ class TestThePace:
             assert await tx.pacing.turn(one) == clock() + SECOND
             assert await tx.pacing.turn(one) == clock() + 2 * SECOND
 
+    async def test_a_busy_limit_costs_no_turn_at_the_others(self, world: World, clock: Clock) -> None:
+        """Else the looks at a busy account, each second, would keep a recipient busy whose turn takes six."""
+        account, recipient = Bucket("account", SECOND), Bucket("account\nana", 6 * SECOND)
+        async with world.parts.database.transaction() as tx:
+            await tx.pacing.turn([account])
+            assert not await tx.pacing.turn_if_idle([account, recipient])
+            clock.advance(2 * SECOND)
+            assert await tx.pacing.turn_if_idle([account, recipient])  # the recipient's limit was new
+            clock.advance(2 * SECOND)
+            assert not await tx.pacing.turn_if_idle([account, recipient])
+            assert await tx.pacing.turn_if_idle([account])  # nor the account's, while the recipient's is busy
+            clock.advance(4 * SECOND)
+            assert await tx.pacing.turn_if_idle([account, recipient])
+
 
 class TestAPause:
     """Item 10: nothing leaves on an account that rests; it drains in order when it goes on."""
