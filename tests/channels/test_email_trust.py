@@ -162,7 +162,7 @@ def test_the_notes_that_real_servers_write_are_understood(note: str) -> None:
         f'{OURS}; spf=pass smtp.mailfrom="a\\"; {PASS} ; x.y=\\""@evil.com',
         f'{OURS}; {FAIL}; spf=pass (domain of "x) ; {PASS} ; y="@evil.com) smtp.mailfrom="x) ; {PASS} ; y="@evil.com',
         f'{OURS}; spf=pass (domain of "x) ; {PASS} ; spf=none (y"@evil.com is good) smtp.mailfrom=evil.com',
-        f'{OURS}; spf=pass (domain of "x\\") ; {PASS} ; spf=none (y"@evil.com is good) smtp.mailfrom=evil.com',
+        f'{OURS}; spf=pass (domain of "x\\") ; {PASS} ; spf=none (y\\""@evil.com is good) smtp.mailfrom=evil.com',
         f"{OURS}; {FAIL}; {PASS}",
         f"{OURS}; {PASS}; {PASS}",
         f"{OURS}; dmarc=pass",
