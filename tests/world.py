@@ -51,6 +51,14 @@ MAIL = Features(
 )
 
 
+class Linked(Memory):
+    """A chat that a link leads to, as Telegram's does."""
+
+    async def deep_link(self, payload: str) -> str:
+        """The address that opens the chat with this payload."""
+        return f"https://t.example/nube?start={payload}"
+
+
 class World:
     """Drives the same verbs as the running program, one step at a time, in an order that the test decides."""
 

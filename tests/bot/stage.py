@@ -22,7 +22,7 @@ from channels.memory import Memory
 from storage.tables import Case, CaseEvent, ContactPoint, Conversation, Outgoing, Person
 from tests.bot.player import CODES, Dialogue, Line
 from tests.conftest import Clock
-from tests.world import CHAT, MAIL, World, a_world
+from tests.world import CHAT, MAIL, Linked, World, a_world
 
 ACCOUNTS = {"web": "webchat"}  # the dialogues' word for the kind of a channel → the account
 KINDS = {account: kind for kind, account in ACCOUNTS.items()}
@@ -31,14 +31,6 @@ MORNING = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)  # a Monday, 9:30 in Colombia
 EVENING = datetime(2026, 3, 3, 2, 30, tzinfo=UTC)  # 21:30: nobody is
 _DATED = re.compile(r"\.(due|target|undated)$")
 _TOLD = ("ack", "code")  # kinds of rows that are not the Answer
-
-
-class Linked(Memory):
-    """A chat that a link leads to, as Telegram's does."""
-
-    async def deep_link(self, payload: str) -> str:
-        """The address that opens the chat with this payload."""
-        return f"https://t.example/nube?start={payload}"
 
 
 class Stage:

@@ -14,7 +14,7 @@ from channels.memory import Memory
 from storage.tables import Outgoing
 from tests.bot.rows import rows, send_all
 from tests.conftest import Clock
-from tests.world import CHAT, MAIL, World, a_world
+from tests.world import CHAT, MAIL, Linked, World, a_world
 
 BROKEN = "Compré una licuadora, pedido 48213, y llegó rota. Quiero otra."
 EVENING = datetime(2026, 3, 3, 2, 30, tzinfo=UTC)  # 21:30 in Colombia: nobody is there
@@ -27,14 +27,6 @@ ANA = {
     "email": "ana@x.example",
 }
 PERSON = {"es": "quiero hablar con una persona", "en": "I want to talk to a person", "pt": "quero falar com uma pessoa"}
-
-
-class Linked(Memory):
-    """A chat that a link leads to."""
-
-    async def deep_link(self, payload: str) -> str:
-        """The link."""
-        return f"https://t.example/nube?start={payload}"
 
 
 @pytest_asyncio.fixture

@@ -19,17 +19,9 @@ from channels.memory import Memory
 from storage.tables import Audit, Case, ContactPoint, Conversation, Person
 from tests.bot.rows import contact, outgoing, rows
 from tests.conftest import Clock
-from tests.world import CHAT, MAIL, World, a_world
+from tests.world import CHAT, MAIL, Linked, World, a_world
 
 BROKEN = "Compré una licuadora, pedido 48213, y llegó rota. Quiero otra."
-
-
-class Linked(Memory):
-    """A channel with an address that a link can lead to."""
-
-    async def deep_link(self, payload: str) -> str:
-        """The link."""
-        return f"https://t.example/nube?start={payload}"
 
 
 @pytest_asyncio.fixture
