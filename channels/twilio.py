@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -145,29 +145,36 @@ class Twilio(ABC):
 
     @abstractmethod
     async def send(self, message: Outbound) -> str:
-        """Send every part that has not left yet; the id is that of the last one."""
+        """Send every part that has not left yet; the id is that of the first one, which all the others name."""
 
     async def _send_parts(self, message: Outbound, parts: Sequence[Part]) -> str:
-        """Only the last part reports back as the message: its fate is the message's. Raises Refused."""
+        """Every part reports back as the message: the failure of any is its own, the arrival of the last is.
+
+        Raises Refused.
+        """
         if not parts:
             logger.error("%s: message %s is empty", self.name, message.key)
             raise Undeliverable("twilio: nothing to send", means="message")
         gone = still_good(self._left.get(message.key) or (), parts)
         for part in parts[len(gone) :]:
-            sid = await self._create(message, part, reports=part is parts[-1])
+            told = {twilio_reading.KEY: message.key}
+            if len(gone) + 1 < len(parts):
+                told[twilio_reading.PART] = str(len(gone) + 1)
+            if gone:
+                told[twilio_reading.OF] = gone[0].sid
+            sid = await self._create(message, part, told)
             gone = (*gone, Gone(part.mark, sid))
             self._left.keep(message.key, gone)
         self._left.drop(message.key)
-        return gone[-1].sid
+        return gone[0].sid
 
-    async def _create(self, message: Outbound, part: Part, *, reports: bool) -> str:
+    async def _create(self, message: Outbound, part: Part, told: Mapping[str, str]) -> str:
         sender = self._settings.from_number
         given = {"from_": self.prefix + sender} if sender else {}
         if self._settings.messaging_service_sid:
             given["messaging_service_sid"] = self._settings.messaging_service_sid
-        if reports and self._public:
-            query = urlencode({twilio_reading.KEY: message.key})
-            given["status_callback"] = f"{self._public}/webhooks/{quote(self.name)}/status?{query}"
+        if self._public:
+            given["status_callback"] = f"{self._public}/webhooks/{quote(self.name)}/status?{urlencode(told)}"
         made = await self._asked(
             lambda: self._client.messages.create_async(to=self.prefix + message.to.value, **given, **part.fields)
         )

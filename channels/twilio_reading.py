@@ -31,6 +31,8 @@ from channels.twilio_numbers import variants
 
 WHATSAPP = "whatsapp:"
 KEY = "key"  # in the address of a status callback: which of our messages it speaks of
+PART = "part"  # the same: which of several parts it is; the last one's callback has none
+OF = "of"  # the same: the sid of the first part, by which we know the message; the first one's callback has none
 _SETTLED = {"sent": "sent", "delivered": "delivered", "read": "read"}
 _FAILED = ("failed", "undelivered", "canceled")
 _MEDIA_LIMIT = 20
@@ -112,19 +114,25 @@ def _report(fields: Fields, sid: str, url: str, account: str, now: datetime) -> 
     status = fields.text("MessageStatus").lower()
     if status not in _SETTLED and status not in _FAILED:
         return Ignored(why=f"twilio: {status}")  # on its way
-    key = parse_qs(urlsplit(url).query).get(KEY, [""])[0] or None
+    query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    if PART in query and status in _SETTLED:
+        return Ignored(why=f"twilio: {status}, but for the last part")
     recipient = fields.text("To").removeprefix(WHATSAPP) or None
-    told = partial(DeliveryReport, account=account, provider_id=sid, at=now, recipient=recipient, key=key)
+    told = partial(
+        DeliveryReport, account=account, provider_id=query.get(OF, sid), at=now, recipient=recipient, key=query.get(KEY)
+    )
     if status in _SETTLED:
         return told(state=_SETTLED[status])
     code = fields.number("ErrorCode") or None
     found = verdict(code)
+    # a part is not tried again later: what is told of the last one would be taken for the whole, and the part be lost
+    means, retries = ("message", ()) if PART in query and found.means == "later" else (found.means, found.retries)
     return told(
         state="failed",
         reason=reason(code, fields.text("ErrorMessage") or status),
-        permanent=found.means in ("address", "opted_out"),
-        means=found.means,
-        retries=found.retries,
+        permanent=means in ("address", "opted_out"),
+        means=means,
+        retries=retries,
     )
 
 

@@ -11,14 +11,25 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from channels.channel import Address, Button, File, House, Inbound, Media, Outbound, Unavailable, Undeliverable
+from channels.channel import (
+    Address,
+    Button,
+    DeliveryReport,
+    File,
+    House,
+    Inbound,
+    Media,
+    Outbound,
+    Unavailable,
+    Undeliverable,
+)
 from channels.sms import segments
 from channels.twilio_parts import Gone
 from channels.twilio_sms import Settings as SmsSettings
 from channels.twilio_sms import Sms
 from channels.whatsapp import Settings, WhatsApp
 from channels.whatsapp_templates import Template, candidates, faults_of, load
-from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN, TwilioStandIn, query_of
+from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN, TwilioStandIn, callback, query_of, signed
 
 ANA = "+573001112233"
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -249,7 +260,7 @@ async def test_files_go_as_links_that_twilio_fetches(whatsapp: WhatsApp, twilio:
     await whatsapp.send(to_ana("Va adjunta.", files=(pdf, odd)))
     first, second = twilio.messages
     assert first["MediaUrl"].startswith(f"{HERE}/f/{sha}.") and first["MediaUrl"].endswith("/respuesta.pdf")
-    assert "StatusCallback" not in first and "Body" not in first
+    assert "Body" not in first
     assert second["Body"].startswith("Va adjunta.\n\ndatos.ods: https://acuse.example/f/") and second["StatusCallback"]
 
 
@@ -355,6 +366,56 @@ async def test_P1_a_template_without_room_for_words_carries_no_file(
     with pytest.raises(Undeliverable, match="no template"):
         await whatsapp.send(replace(message, files=(pdf(tmp_path),)))
     assert twilio.messages == []
+
+
+def told(whatsapp: WhatsApp, message: dict[str, Any], status: str, **more: str) -> DeliveryReport | None:
+    """What a status callback for one call means; None: nothing."""
+    fields = callback(status, sid=message["sid"], **more)
+    (arrival,) = whatsapp.read(signed(fields, url=message["StatusCallback"]))
+    return arrival if isinstance(arrival, DeliveryReport) else None
+
+
+async def test_P1_a_file_that_fails_is_the_message_s_failure_and_the_last_part_s_arrival_its_own(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+) -> None:
+    sid = await whatsapp.send(to_ana(files=(pdf(tmp_path), pdf(tmp_path))))
+    first, second, text = twilio.messages
+    assert sid == first["sid"]
+    assert [query_of(one) for one in twilio.messages] == [
+        {"key": ["k-1"], "part": ["1"]},
+        {"key": ["k-1"], "part": ["2"], "of": [sid]},
+        {"key": ["k-1"], "of": [sid]},
+    ]
+    for part in (first, second):
+        assert [told(whatsapp, part, status) for status in ("sent", "delivered", "read")] == [None] * 3
+        failed = told(whatsapp, part, "failed", ErrorCode="63019")
+        assert failed is not None
+        assert (failed.state, failed.provider_id, failed.key, failed.means) == ("failed", sid, "k-1", "message")
+    for status in ("sent", "delivered", "read", "undelivered"):
+        settled = told(whatsapp, text, status)
+        assert settled is not None and (settled.provider_id, settled.key) == (sid, "k-1")
+
+
+async def test_a_file_alone_is_never_tried_again_later(
+    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+) -> None:
+    """The text may be delivered meanwhile, which would be taken for all of it: it goes another way at once."""
+    await whatsapp.send(to_ana(files=(pdf(tmp_path),)))
+    file, text = (told(whatsapp, one, "failed", ErrorCode="63018") for one in twilio.messages)
+    assert file is not None and (file.means, file.permanent, file.retries) == ("message", False, ())
+    assert text is not None and text.means == "later" and text.retries
+
+
+async def test_parts_of_two_attempts_are_one_message(whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path) -> None:
+    original = twilio._message
+    refuse_bodies(twilio, 503)
+    message = to_ana(files=(pdf(tmp_path),))
+    with pytest.raises(Unavailable):
+        await whatsapp.send(message)
+    twilio._message = original  # type: ignore[method-assign]  # it is well again
+    sid = await whatsapp.send(message)
+    file, text = twilio.messages
+    assert file["sid"] == sid and query_of(text)["of"] == [sid]
 
 
 async def test_without_a_public_address_no_files_and_no_reports(twilio: TwilioStandIn) -> None:
