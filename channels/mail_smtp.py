@@ -17,7 +17,15 @@ from channels.mail_status import judge, status_in
 TIME_LIMIT = 30.0
 """Seconds that one step may take."""
 
-_RELAY = re.compile(r"\brelay|authenticat|log ?in|not permitted to send", re.IGNORECASE)
+_RELAY = re.compile(
+    r"(?<![\w.-])relay(?:ing|ed)?\b(?![.-]\w)|\bauthenticated?\b|"
+    r"(?<![/#])\bauthentication\b(?! (?:checks|information|results))|"
+    r"\bunauthenticated senders? not allowed|\blog ?in\b|\bnot permitted to send\b",
+    re.IGNORECASE,
+)
+_SENDER_POLICY = frozenset(f"5.7.{detail}" for detail in range(20, 31))
+"""SPF, DKIM and the like failed (RFC 7372): what is asked for there is no login."""
+_ADDRESS = re.compile(r"<[^<>]*>|[^\s<>()\[\]:;,\"']+@[^\s<>()\[\]:;,\"']+")
 REMEDIES: Mapping[str, str] = MappingProxyType(
     {
         "login": "Check username and password. Gmail and Microsoft 365 want an app password or OAuth instead of it.",
@@ -141,12 +149,18 @@ class Smtp:
         return client
 
     def _refused(self, code: int, text: str) -> Undeliverable | Unavailable:
+        """A status that names the receiver goes first; an address in the answer may hold any word, so it says nothing."""
         reason = f"{self._where}: {code} {text}"[:300]
-        if code in (530, 535) or (code >= 500 and _RELAY.search(text)):
+        words = _ADDRESS.sub(" ", text)
+        status = status_in(f"{words} ")
+        told = judge(status, "")
+        if code >= 500 and told and told.means == "address":
+            return Undeliverable(reason, "address")
+        if code in (530, 535) or (code >= 500 and status not in _SENDER_POLICY and _RELAY.search(words)):
             return SmtpFault(reason, REMEDIES["relay"])
         if code < 500:
             return Unavailable(reason)
-        verdict = judge(status_in(f"{text} "), text)
+        verdict = judge(status, words)
         return Undeliverable(reason, "address" if verdict and verdict.means == "address" else "message")
 
     def _fault(self, fault: Exception, *, in_doubt: bool = False) -> Undeliverable | Unavailable:
