@@ -189,8 +189,7 @@ class Intake:
             return locked
         conversation = await tx.conversations.of(contact, inbound.thread or inbound.key)
         if known is not None and known.person_id == contact.person_id and conversation.case_id is None:
-            conversation.case_id = known.case_id
-            conversation.speaker = known.speaker
+            await tx.conversations.enter(conversation, known.case_id, beside=known)
         return conversation
 
     async def _goes_on(self, tx: Transaction, inbound: Inbound) -> bool:

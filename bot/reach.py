@@ -64,7 +64,5 @@ async def conversation_for(
         return locked
     conversation = await tx.conversations.of(contact, f"case:{case.code}" if threaded else "")
     if conversation.case_id is None:
-        conversation.case_id = case.id
-        if home is not None:
-            conversation.speaker = home.speaker
+        await tx.conversations.enter(conversation, case.id, beside=home)
     return conversation

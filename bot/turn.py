@@ -240,8 +240,7 @@ class Turns:
         if proof is not None:
             asked_in = await tx.conversations.get(proof.conversation_id)
             if asked_in is not None and asked_in.id != conversation.id:
-                conversation.case_id = conversation.case_id or asked_in.case_id
-                conversation.speaker = asked_in.speaker
+                await tx.conversations.enter(conversation, asked_in.case_id, beside=asked_in)
             person = await tx.people.get(proof.person_id)
             person.preferred_contact_id = talking.contact.id
             await tx.flush()

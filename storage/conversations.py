@@ -12,6 +12,8 @@ from storage.tables import ContactPoint, Conversation
 
 _OPEN = "WHERE contact_point_id = %s AND thread_key = %s AND closed_at IS NULL FOR NO KEY UPDATE"
 _ONE_OPEN = "ON CONFLICT (contact_point_id, thread_key) WHERE closed_at IS NULL DO NOTHING RETURNING id"
+_HOLD_CASE = "SELECT 1 FROM cases WHERE id = %s FOR NO KEY UPDATE"
+_PERSON_NEAR = "SELECT speaker FROM conversations WHERE (case_id = %s OR id = %s) AND speaker <> 'bot' LIMIT 1"
 LONGEST_PAUSE = timedelta(hours=4)  # between two alerts of one matter
 
 
@@ -99,7 +101,23 @@ class Conversations:
         if any(one.id != left.id and one.closed_at is None for one in await self.of_case(case_id)):
             return
         kept = await self.of(contact, f"case:{code}")
-        kept.case_id, kept.speaker = case_id, left.speaker
+        await self.enter(kept, case_id, beside=left)
+
+    async def enter(
+        self, conversation: Conversation, case_id: UUID | None, *, beside: Conversation | None = None
+    ) -> None:
+        """Make a (locked) talk one of this case's, unless it has a case; whoever speaks there speaks here as well.
+
+        `beside` is another talk that it goes on from. A person who speaks here already is never replaced. Whoever
+        takes a case or gives it back holds its row until the commit: the speaker is asked for once that row is ours.
+        """
+        case_id = case_id if conversation.case_id is None else None
+        _, people = await self._scope.direct.run(
+            (_HOLD_CASE, (case_id,)), (_PERSON_NEAR, (case_id, beside.id if beside else None))
+        )
+        conversation.case_id = conversation.case_id or case_id
+        if conversation.speaker == "bot" and people:
+            conversation.speaker = people[0][0]
 
     async def latest_of_contact(self, contact_id: UUID) -> Conversation | None:
         """The open conversation that an address is in: its one line where it has no threads, else the newest thread."""

@@ -1,5 +1,6 @@
 """Read whole tables, oldest first: what tests look at when it is over."""
 
+import asyncio
 from typing import TypeVar
 from uuid import UUID
 
@@ -42,3 +43,14 @@ async def send_all(world: World) -> None:
     for _ in range(2):
         for one in await world.conversations():
             await world.sending.run(one.id)
+
+
+async def somebody_waits(world: World) -> None:
+    """Return once some transaction waits for a lock that another one holds."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while True:
+            async with world.parts.database.transaction() as tx:
+                if (await tx.session.exec(text(waits))).scalar_one():  # type: ignore[call-overload]  # plain SQL
+                    return
+            await asyncio.sleep(0.01)
