@@ -20,10 +20,8 @@ _GONE = {
     "users_not_found",
     "user_disabled",
     "user_not_visible",
-    "users_list_not_supplied",
     "cannot_dm_bot",
     "cannot_dm_user",
-    "messages_tab_disabled",
 }
 _OURS = frozenset(
     {
@@ -40,6 +38,7 @@ _OURS = frozenset(
         "ekm_access_denied",
         "access_denied",
         "team_added_to_org",
+        "messages_tab_disabled",
         "two_factor_setup_required",
     }
 )
@@ -58,6 +57,7 @@ _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aio
 REMEDIES = {
     "missing_scope": "Add the scope to the app (docs/channels/slack.md) and install it again.",
     "account_inactive": "The app was taken out of the workspace: install it again and copy the new bot token.",
+    "messages_tab_disabled": "Turn on App Home > Messages tab on the app's page, and let people write there.",
     "not_in_channel": "Invite the app to the channel: /invite @name.",
     "channel_not_found": "Invite the app to the channel, and copy its id from the channel's details.",
 }
@@ -87,8 +87,8 @@ def fault(error: Exception) -> ChannelError:
         return Unavailable("slack: too many calls", _wait(error))
     reason = f"slack: {code or f'answered with {status}'}"
     if code in _OURS:
-        needed = _field(error, "needed")
-        return Unavailable(f"{reason}{f' ({needed})' if needed else ''}", MENDING)
+        more = _field(error, "needed") or REMEDIES.get(code)
+        return Unavailable(f"{reason} ({more})" if more else reason, MENDING)
     if code in _NO_WAY_IN:
         return NoWayIn(reason)
     if code in _GONE:

@@ -86,6 +86,8 @@ REFUSALS = {
     "msg_too_long": (Undeliverable, "message"),
     "invalid_blocks": (Undeliverable, "message"),
     "no_text": (Undeliverable, "message"),
+    "users_list_not_supplied": (Undeliverable, "message"),
+    "messages_tab_disabled": (Unavailable, None),
     "account_inactive": (Unavailable, None),
     "invalid_auth": (Unavailable, None),
     "token_revoked": (Unavailable, None),
@@ -104,6 +106,15 @@ async def test_p15_a_refusal_is_named_by_its_remedy(slack: FakeSlack, channel: S
     assert type(caught.value) is kind and error.replace("ratelimited", "too many") in str(caught.value)
     assert getattr(caught.value, "means", None) == means
     assert "xoxb" not in repr(caught.value) and caught.value.__cause__ is None
+
+
+async def test_a_switch_of_the_operators_closes_nobodys_address_and_says_where_it_is(
+    slack: FakeSlack, channel: Slack
+) -> None:
+    slack.errors.append(("chat.postMessage", "messages_tab_disabled"))
+    with pytest.raises(Unavailable, match="App Home") as caught:
+        await channel.send(out())
+    assert caught.value.retry_after == timedelta(minutes=5)
 
 
 async def test_a_busy_slack_says_how_long_and_we_do_not_wait_here(slack: FakeSlack, channel: Slack) -> None:
