@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bot.intake import Intake
-from bot.keeper import describe
 from bot.parts import Parts
+from bot.signs import Signs
 from channels import links
 from channels.channel import (
     Arrival,
@@ -17,11 +15,9 @@ from channels.channel import (
     Inbound,
     Introduces,
     Malformed,
-    Notices,
     Replies,
     Reply,
     Request,
-    Settles,
     Unsupported,
     Webhook,
 )
@@ -30,7 +26,6 @@ __all__ = ["FILES", "Forged", "Hooks", "Malformed", "NoSuchAccount", "Reply", "R
 
 logger = logging.getLogger(__name__)
 FILES = links.PATH
-_AFTERWARDS = 500  # signs ("typing", a button's answer) that may be under way; more are left out
 
 
 class NoSuchAccount(Exception):
@@ -51,7 +46,7 @@ class Hooks:
     def __init__(self, parts: Parts, intake: Intake) -> None:
         self._parts = parts
         self._intake = intake
-        self._afterwards: set[asyncio.Task[None]] = set()
+        self._signs = Signs()
 
     async def take(self, account: str, request: Request) -> Reply:
         """Keep what a call brings. When this returns, it is committed, and the provider may be told so.
@@ -69,31 +64,10 @@ class Hooks:
         for arrival in arrivals:
             known = await _introduced(channel, arrival)
             kept = await self._intake.keep(account, known)
-            if isinstance(known, Inbound) and kept is not None and kept.message_id is not None:
-                self._afterwards_of(channel, known)
+            if isinstance(known, Inbound):
+                self._signs.show(channel, known, kept)
         reply = channel.reply(request) if isinstance(channel, Replies) else None
         return reply or Reply()
-
-    def _afterwards_of(self, channel: Webhook, inbound: Inbound) -> None:
-        if inbound.pressed and isinstance(channel, Settles):
-            self._start(channel.name, channel.settle(inbound))
-        if not inbound.machine and isinstance(channel, Notices):
-            self._start(channel.name, channel.notice(inbound))
-
-    def _start(self, account: str, sign: Coroutine[Any, Any, None]) -> None:
-        if len(self._afterwards) >= _AFTERWARDS:
-            sign.close()
-            return
-
-        async def harmless() -> None:
-            try:
-                await sign
-            except Exception as error:  # a sign that is not shown harms nobody
-                logger.info("hooks: %s: no sign was shown: %s", account, describe(error))
-
-        task = asyncio.create_task(harmless())
-        self._afterwards.add(task)
-        task.add_done_callback(self._afterwards.discard)
 
     async def handed(self, token: str, name: str) -> Handed | None:
         """The file that a link names, if the link is ours and not over."""

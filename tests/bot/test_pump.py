@@ -116,9 +116,32 @@ async def test_a_button_that_cannot_be_settled_harms_nothing(
     memory.write("ana", "hola")
     task = asyncio.create_task(_pump(world).run())
     await _until(lambda: _is(memory.confirmed == 2))
-    await _until(lambda: _is("could not be settled: RuntimeError" in caplog.text))
+    await _until(lambda: _is("no sign was shown: RuntimeError" in caplog.text))
     await _stop(task)
     assert "palabras" not in caplog.text
+
+
+async def test_the_person_sees_that_we_are_at_it_after_the_commit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Telegram that is asked and Slack's socket show it as those do that are called; no machine sees it."""
+    memory = world.memory("chat")
+    shown: list[tuple[str, int]] = []
+
+    async def notice(inbound: Inbound) -> None:
+        shown.append((inbound.text, len(await messages(world))))
+        raise RuntimeError("typing is not shown today")
+
+    monkeypatch.setattr(memory, "notice", notice, raising=False)
+    first = memory.write("ana", "hola")
+    memory.write("ana", "fuera de la oficina", machine="auto-reply")
+    memory.write("ana", "otra vez hola", key=first.key)
+    memory.write("eva", "adiós")
+    task = asyncio.create_task(_pump(world).run())
+    await _until(lambda: _is(memory.confirmed == 4 and len(shown) == 2))
+    await _stop(task)
+    assert [text for text, _ in shown] == ["hola", "adiós"]
+    assert all(kept >= 1 for _, kept in shown)
 
 
 async def test_an_item_that_can_never_be_kept_is_set_aside_whole_and_the_next_goes_on(
