@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from bot.cleaning import clean
 from bot.parts import Parts
 from bot.reach import Way, best_way, usable
 from bot.writing import button, marked, write
 from channels.channel import Address, DeliveryReport, Inbound
+from storage.ledger import is_told, was_tried
 from storage.tables import Case, ContactPoint, Conversation, Outgoing
 from storage.transaction import Transaction
 
@@ -39,9 +41,9 @@ class Deliveries:
             return
         await tx.conversations.locked(found.conversation_id)
         row = await tx.outbox.get(found.id, lock=True)
-        if row is None:
+        if row is None or (_has_consequences(report) and await _is_told(tx, row, report)):
             return
-        if await self._over(tx, row, report) and report.state in ("sent", "failed"):
+        if report.state in ("sent", "failed") and await self._over(tx, row, report):
             # of an attempt that is over, only its arrival means anything: nothing else is said of the last one
             tx.outbox.note(row, report.state, report.at, reason=report.reason, provider_id=report.provider_id)
             return
@@ -57,6 +59,12 @@ class Deliveries:
         await tx.ring(f"conversation:{row.conversation_id}")
         await tx.ring("desk")
 
+    async def knows(self, report: DeliveryReport) -> bool:
+        """Whether just this was said before: what a mailbox still holds is read there again and again."""
+        async with self._parts.database.transaction() as tx:
+            row = await self._spoken_of(tx, report := clean(report))
+            return row is not None and await _is_told(tx, row, report)
+
     async def _spoken_of(self, tx: Transaction, report: DeliveryReport) -> Outgoing | None:
         found = await tx.outbox.by_provider_id(report.account, report.provider_id)
         if found is not None or report.key is None:
@@ -69,9 +77,15 @@ class Deliveries:
 
     async def _over(self, tx: Transaction, row: Outgoing, report: DeliveryReport) -> bool:
         """Whether it speaks of an attempt before the last: that one failed, and the row was sent anew."""
-        if row.provider_id is not None:
-            return row.provider_id != report.provider_id
-        return await tx.outbox.has_tried(row.id, report.provider_id)
+        if row.provider_id is None:
+            return await tx.outbox.has_tried(row.id, report.provider_id)
+        if row.provider_id != report.provider_id:
+            return True
+        # mail has the same id at every attempt, so only the moment tells them apart; servers give it in whole seconds
+        began = row.sending_at
+        if report.state != "failed" or began is None or report.at >= began.replace(microsecond=0):
+            return False
+        return await was_tried(tx, row.id, began)
 
     async def claim(self, account: str, provider_id: str) -> None:
         """What was said of a message before its id was known."""
@@ -273,6 +287,15 @@ class Deliveries:
             return False
         contacts = await tx.people.contacts(case.person_id)
         return any(one.account != row.account and usable(self._parts, one) for one in contacts)
+
+
+def _has_consequences(report: DeliveryReport) -> bool:
+    """Whether it blocks, sends again or ends a consent: what must follow once, and never from a repetition."""
+    return report.state == "failed" or report.means == "opted_out"
+
+
+async def _is_told(tx: Transaction, row: Outgoing, report: DeliveryReport) -> bool:
+    return await is_told(tx, row.id, report.provider_id, report.state, report.at, report.reason)
 
 
 def _told(report: DeliveryReport) -> dict[str, object]:

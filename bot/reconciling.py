@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from bot.delivery import Deliveries
 from bot.intake import Intake
 from bot.parts import Parts
-from channels.channel import Inbound, Reconciles, Stock
+from channels.channel import DeliveryReport, Inbound, Reconciles, Stock
 from storage.lease import Lease, hold
 from storage.ledger import known_ids
 
@@ -57,6 +58,7 @@ class Reconciling:
     ) -> None:
         self._parts = parts
         self._intake = intake
+        self._deliveries = Deliveries(parts)
         self._account = account
         self._channel = channel
         self._lease = lease
@@ -94,6 +96,8 @@ class Reconciling:
         """Returns how many were really new: what has no id of its own is asked for each time."""
         recovered = 0
         async for arrival in self._channel.recover(missing):
+            if isinstance(arrival, DeliveryReport) and await self._deliveries.knows(arrival):
+                continue  # a bounce is never a message of ours, so it is missing each night while the server holds it
             kept = await self._intake.keep(self._account, arrival)
             if isinstance(arrival, Inbound) and kept is not None and kept.message_id is not None:
                 recovered += 1

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bot.delivery import MATTERS
 from bot.reconciling import Gap, Reconciling
 from channels.channel import Inbound
 from storage.lease import Lease
-from tests.bot.rows import messages
+from storage.tables import Delivery, Outgoing
+from tests.bot.rows import contact, messages, outgoing, rows, send_all
 from tests.channels.mail_standin import AtMail
 from tests.conftest import Clock
 from tests.world import World, a_world
@@ -34,6 +36,36 @@ class Enough(Exception):
 
 def _mail(number: int) -> bytes:
     return f"From: ana{number}@x.co\r\nMessage-ID: <m{number}@x.co>\r\nSubject: n{number}\r\n\r\nn{number}\r\n".encode()
+
+
+def _about(original: str, number: int, *, complaint: bool = False) -> bytes:
+    """A mail server's word about a mail of ours: it bounced for good, or its reader complains."""
+    kind = "feedback-report" if complaint else "delivery-status"
+    said = "Feedback-Type: abuse\r\nUser-Agent: x/1\r\nVersion: 1\r\n"
+    if not complaint:
+        said = (
+            "Reporting-MTA: dns; mx.co\r\n\r\nFinal-Recipient: rfc822; ana1@x.co\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+        )
+    return (
+        f"From: MAILER-DAEMON@mx.co\r\nMessage-ID: <about{number}@mx.co>\r\nAuto-Submitted: auto-replied\r\n"
+        f"MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type={kind}; boundary=B\r\n\r\n"
+        f"--B\r\nContent-Type: text/plain\r\n\r\nIt failed.\r\n--B\r\nContent-Type: message/{kind}\r\n\r\n{said}\r\n"
+        f"--B\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {original}\r\nSubject: x\r\n\r\n--B--\r\n"
+    ).encode()
+
+
+async def _sent(world: World, at: AtMail, clock: Clock) -> Outgoing:
+    """Our receipt for a mail of ana's, a minute ago."""
+    mail = _mail(1).replace(b"\r\n\r\nn1", b"\r\n\r\nMi pedido 48213 lleg\xc3\xb3 roto, quiero otro.")
+    at.imap.mails.append(mail)
+    at.imap.dates = {1: _date(clock)}
+    await _listen(world, at, 1)
+    for one in await world.conversations():
+        await world.settle(one.id)
+    clock.advance(timedelta(minutes=5))
+    await send_all(world)
+    clock.advance(timedelta(minutes=1))
+    return next(one for one in await outgoing(world) if one.state == "sent" and one.kind in MATTERS)
 
 
 def _date(clock: Clock, back: timedelta = timedelta(0)) -> str:
@@ -90,6 +122,57 @@ async def test_p10_a_listener_that_does_not_run_is_called_out(world: World, at: 
     clock.advance(timedelta(hours=3))
     found = await _reconciling(world, at).once()
     assert found.waiting == 1 and "listener" in (found.remedy or "")
+
+
+async def test_a_bounce_is_told_once_however_long_the_server_holds_it(world: World, at: AtMail, clock: Clock) -> None:
+    """It is never a message, so each night it is missing again; and it says nothing of what was sent anew since."""
+    row = await _sent(world, at, clock)
+    at.imap.mails.append(_about(row.provider_id or "", 2))
+    at.imap.dates[2] = _date(clock)
+    await _listen(world, at, 1)
+    failed = next(one for one in await outgoing(world) if one.id == row.id)
+    assert failed.state == "failed" and (await contact(world, "email", "ana1@x.co")).blocked_at is not None
+    told = len(await rows(world, Delivery))
+    clock.advance(timedelta(hours=1))
+    assert (await _reconciling(world, at).once()).remedy is None
+    assert len(await rows(world, Delivery)) == told
+    await world.desk(await world.agent()).resend(row.id)
+    await send_all(world)
+    before = len(at.smtp.taken)
+    for _ in range(2):
+        clock.advance(timedelta(days=1))
+        await _reconciling(world, at).once()
+        await send_all(world)
+    again = next(one for one in await outgoing(world) if one.id == row.id)
+    assert (again.state, len(at.smtp.taken)) == ("sent", before)
+    assert (await contact(world, "email", "ana1@x.co")).blocked_at is None
+
+
+async def test_a_bounce_that_was_missed_is_told_after_all(world: World, at: AtMail, clock: Clock) -> None:
+    row = await _sent(world, at, clock)
+    at.imap.mails += [_about(row.provider_id or "", 2), _mail(3)]
+    at.imap.dates |= {2: _date(clock), 3: _date(clock)}
+    async with world.parts.database.transaction() as tx:
+        tx.cursors.save("email", {**(await tx.cursors.load("email") or {}), "uid": 2})
+    await _listen(world, at, 1)
+    assert (await _reconciling(world, at).once()).recovered == 0
+    failed = next(one for one in await outgoing(world) if one.id == row.id)
+    assert failed.state == "failed"
+
+
+async def test_a_complaint_takes_back_no_later_consent(world: World, at: AtMail, clock: Clock) -> None:
+    row = await _sent(world, at, clock)
+    at.imap.mails.append(_about(row.provider_id or "", 2, complaint=True))
+    at.imap.dates[2] = _date(clock)
+    await _listen(world, at, 1)
+    assert (await contact(world, "email", "ana1@x.co")).consent["survey"] is False
+    clock.advance(timedelta(hours=1))
+    async with world.parts.database.transaction() as tx:
+        ana = await tx.people.contact("email", "ana1@x.co")
+        assert ana is not None
+        tx.people.consent(ana, ("survey",), True, who="person", how="link")
+    await _reconciling(world, at).once()
+    assert (await contact(world, "email", "ana1@x.co")).consent["survey"] is True
 
 
 async def test_it_happens_once_a_night_and_a_gap_stays_visible(world: World, at: AtMail, clock: Clock) -> None:
