@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from channels.channel import Health
 from channels.imap import Imap, LoginRefused, NoMailbox
-from channels.mail_oauth import LOGIN_AGAIN
+from channels.mail_oauth import LOGIN_AGAIN, UNREADABLE
 from channels.mail_smtp import REMEDIES
 
 _NEARLY_FULL = 0.9
@@ -42,6 +42,8 @@ async def of_mailbox(imap: Imap, folders: Sequence[str], now: datetime) -> Healt
 def remedy_of(fault: Exception) -> str:
     """What to do when the mailbox cannot be opened."""
     if isinstance(fault, LoginRefused):
+        if UNREADABLE in str(fault):
+            return UNREADABLE
         return LOGIN_AGAIN if "OAuth" in str(fault) else REMEDIES["login"]
     if isinstance(fault, NoMailbox):
         return FOLDER

@@ -6,6 +6,7 @@ Access tokens live for about an hour. The refresh token comes from the configura
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,9 +22,12 @@ from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 from channels.channel import Unavailable
 from channels.imap import LoginRefused
 
+logger = logging.getLogger(__name__)
+
 _EARLY = timedelta(minutes=5)  # a token that ends so soon is renewed before it is used
 _TIME_LIMIT = 20.0
 LOGIN_AGAIN = "The mailbox's permission ended or was withdrawn. Give it anew: acuse mail login ACCOUNT"
+UNREADABLE = "Give it to the user that runs Acuse, or log in anew as that user: acuse mail login ACCOUNT"
 _MICROSOFT = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/"
 
 
@@ -111,6 +115,7 @@ class Tokens:
         self._transport = transport
         self._access: str | None = None
         self._until: datetime | None = None
+        self._unsaved: str | None = None  # a newer refresh token than the file holds: the older may be worth nothing
         self._lock = asyncio.Lock()
 
     async def access(self, *, refused: str | None = None) -> str:
@@ -129,14 +134,33 @@ class Tokens:
         self._access = None
         answer = await ask(self._settings.where().token, await self._form(), transport=self._transport)
         if isinstance(answer, Refused):
+            self._unsaved = None  # somebody may have logged in anew: what the file holds by then is tried next
             raise LoginRefused(f"OAuth: the token was refused: {answer.error}. {LOGIN_AGAIN}")
         token, newer = answer.get("access_token"), answer.get("refresh_token")
         if not isinstance(token, str) or not token.isascii() or any(one.isspace() for one in token):
             raise Unavailable("OAuth: the provider sent no token")
         self._access = token
         self._until = self._now() + timedelta(seconds=seconds_in(answer))
-        if isinstance(newer, str) and self._settings.token_file is not None:
-            await asyncio.to_thread(save_refresh_token, self._settings.token_file, newer)
+        if isinstance(newer, str):
+            self._unsaved = newer
+        await self._save()
+
+    async def _save(self) -> None:
+        """A file that cannot be written now stops nobody: the token is in use, and writing is tried at each renewal."""
+        file, newer = self._settings.token_file, self._unsaved
+        if file is None or newer is None:
+            return
+        try:
+            await asyncio.to_thread(save_refresh_token, file, newer)
+        except OSError as fault:
+            logger.error(
+                "mail: the newer permission cannot be kept in %s (%s) and is lost at a restart. Make the folder "
+                "writable for the user that runs Acuse.",
+                file,
+                type(fault).__name__,
+            )
+        else:
+            self._unsaved = None
 
     async def _form(self) -> dict[str, str]:
         own = self._settings
@@ -145,11 +169,22 @@ class Tokens:
             form["client_secret"] = own.client_secret.get_secret_value()
         if own.app_only:
             return {**form, "grant_type": "client_credentials", "scope": own.where().scope}
-        kept = await asyncio.to_thread(_kept_in, own.token_file) if own.token_file else None
+        return {**form, "grant_type": "refresh_token", "refresh_token": await self._refresh_token()}
+
+    async def _refresh_token(self) -> str:
+        own, hindrance = self._settings, None
+        if self._unsaved is not None and own.token_file is not None:
+            return self._unsaved
+        try:
+            kept = await asyncio.to_thread(_kept_in, own.token_file) if own.token_file else None
+        except OSError as fault:
+            kept, hindrance = None, type(fault).__name__
         kept = kept or (own.refresh_token.get_secret_value() if own.refresh_token else None)
-        if kept is None:
-            raise LoginRefused(f"OAuth: nobody has logged in yet ({own.token_file} holds no token). {LOGIN_AGAIN}")
-        return {**form, "grant_type": "refresh_token", "refresh_token": kept}
+        if kept is not None:
+            return kept
+        if hindrance is not None:
+            raise LoginRefused(f"OAuth: {own.token_file} cannot be read ({hindrance}). {UNREADABLE}")
+        raise LoginRefused(f"OAuth: nobody has logged in yet ({own.token_file} holds no token). {LOGIN_AGAIN}")
 
 
 @dataclass(frozen=True)
@@ -199,9 +234,10 @@ def save_refresh_token(file: Path, token: str) -> None:
 
 
 def _kept_in(file: Path) -> str | None:
+    """None when it is not there or holds none. Raises OSError when it is there and not for us."""
     try:
         kept = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
     token = kept.get("refresh_token") if isinstance(kept, dict) else None
     return token if isinstance(token, str) and token else None

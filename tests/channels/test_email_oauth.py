@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import pytest
 
 from channels.channel import Address, Outbound, Unavailable
 from channels.imap import LoginRefused
+from channels.mail_health import remedy_of
 from channels.mail_oauth import OAuthSettings, Tokens, save_refresh_token
 from channels.mail_settings import Settings
 from tests.channels.mail_standin import AtMail
@@ -142,6 +144,47 @@ async def test_what_the_provider_says_is_named_by_its_remedy_and_no_secret_is_to
 async def test_nobody_has_logged_in_yet(tmp_path: Path) -> None:
     with pytest.raises(LoginRefused, match="acuse mail login"):
         await tokens(Provider(), Clock(), refresh_token=None, token_file=str(tmp_path / "none.json")).access()
+
+
+async def test_a_newer_token_that_cannot_be_written_is_used_all_the_same_and_written_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider, clock, file = Provider(), Clock(), tmp_path / "soporte.json"
+    provider.rotates = True
+    save_refresh_token(file, "r1")
+    hindrance = file.with_name(f".{file.name}.{os.getpid()}")
+    hindrance.mkdir()  # where the new file would be drafted: it stops also root, whom no permission stops
+    ours = tokens(provider, clock, refresh_token=None, token_file=str(file))
+    assert await ours.access() == "t1" and json.loads(file.read_text()) == {"refresh_token": "r1"}
+    assert str(file) in caplog.text and "r2" not in caplog.text
+    assert await ours.access(refused="t1") == "t2"
+    assert provider.forms[1]["refresh_token"] == "r2"
+    hindrance.rmdir()
+    provider.rotates = False  # nothing newer comes: what was held back is written
+    assert await ours.access(refused="t2") == "t3" and json.loads(file.read_text()) == {"refresh_token": "r3"}
+
+
+async def test_what_somebody_logged_in_for_anew_is_taken_when_the_unwritten_one_is_refused(tmp_path: Path) -> None:
+    provider, clock, file = Provider(), Clock(), tmp_path / "soporte.json"
+    provider.rotates = True
+    save_refresh_token(file, "r1")
+    hindrance = file.with_name(f".{file.name}.{os.getpid()}")
+    hindrance.mkdir()
+    ours = tokens(provider, clock, refresh_token=None, token_file=str(file))
+    await ours.access()
+    hindrance.rmdir()
+    save_refresh_token(file, "anew")
+    provider.good = "anew"
+    with pytest.raises(LoginRefused):
+        await ours.access(refused="t1")
+    assert await ours.access() == "t3"
+
+
+async def test_a_token_file_that_is_not_for_us_is_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "soporte.json").mkdir()  # what cannot be read, also by root
+    with pytest.raises(LoginRefused, match=r"soporte\.json cannot be read .* the user that runs Acuse") as caught:
+        await tokens(Provider(), Clock(), refresh_token=None, token_file=str(tmp_path / "soporte.json")).access()
+    assert "nobody has logged in" not in str(caught.value) and "that user" in remedy_of(caught.value)
 
 
 @pytest.mark.parametrize("capabilities", ["IMAP4rev1 IDLE SASL-IR AUTH=XOAUTH2", "IMAP4rev1 IDLE AUTH=XOAUTH2"])
