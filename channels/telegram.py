@@ -34,12 +34,11 @@ from channels.channel import (
 )
 from channels.recent import Recent
 from channels.telegram_faults import NO_PHOTO, TOO_LONG, Faults
-from channels.telegram_hook import Hook
+from channels.telegram_hook import OFFICIAL, Hook
 from channels.telegram_writing import Part
 
 logger = logging.getLogger(__name__)
 
-_OFFICIAL = "https://api.telegram.org"
 _PHOTOS = ("image/jpeg", "image/png", "image/webp")
 _PAYLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECOND = timedelta(seconds=1)
@@ -54,7 +53,7 @@ class Settings(BaseModel):
 
     token: SecretStr
     """What @BotFather gave."""
-    api_base_url: AnyHttpUrl = AnyHttpUrl(_OFFICIAL)
+    api_base_url: AnyHttpUrl = AnyHttpUrl(OFFICIAL)
     webhook: bool = False
     """Telegram calls us at company.public_url, instead of being asked again and again."""
 
@@ -96,7 +95,7 @@ class Telegram:
         self._base = str(settings.api_base_url).rstrip("/")
         self._called = settings.webhook
         self._faults = Faults(name, token)
-        self._hook = Hook(name, token, house, self._faults, anywhere=self._base != _OFFICIAL)
+        self._hook = Hook(name, token, house, self._faults, self._base)
         secret = self._hook.secret
         self._discreet = telegram_request.Discreet(token, *([secret] if secret else []))
         self._discreet.attach()
@@ -120,15 +119,15 @@ class Telegram:
         """
         if self._called:
             await self._hook.look_after(self._bot, every=self._care, now=self._now)
-        offset, ours = telegram_reading.offset(since, self._now()), self._hook.url is not None
+        offset, looked = telegram_reading.offset(since, self._now()), False
         while True:
             try:
                 with self._faults.passing():
                     updates = await self._updates(offset)
             except _Called:
-                if not ours:
+                if looked:
                     raise
-                ours = False  # once: whoever sets it again means it
+                looked = True  # once: whoever sets it again means it
                 await self._hook.take_down(self._bot)
                 continue
             for update in updates:
@@ -235,9 +234,8 @@ class Telegram:
         if self._called:
             if wrong := self._hook.impossible() or self._hook.health(webhook, self._now()):
                 return replace(wrong, detail=f"{name}: {wrong.detail}")
-        elif webhook.url and webhook.url != self._hook.url:
-            remedy = f"Stop the other program, then open {self._base}/bot<token>/deleteWebhook once in a browser."
-            return Health(False, f"{name}: its messages go to a webhook elsewhere", remedy)
+        elif wrong := self._hook.strange(webhook):
+            return replace(wrong, detail=f"{name}: {wrong.detail}")
         waiting = f"{name}, {webhook.pending_update_count} waiting"
         return Health(True, f"{waiting}, called at {self._hook.url}" if self._called else waiting)
 

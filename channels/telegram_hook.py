@@ -19,6 +19,7 @@ from channels.telegram_faults import Faults
 logger = logging.getLogger(__name__)
 
 HEADER = "x-telegram-bot-api-secret-token"
+OFFICIAL = "https://api.telegram.org"
 CONNECTIONS = 20  # calls at once; Telegram keeps the messages of one chat in order all the same
 _PORTS = (None, 443, 80, 88, 8443)  # the only ones that Telegram calls
 _LATELY = timedelta(minutes=15)  # it keeps on telling of its last failure, long after all is well again
@@ -41,11 +42,13 @@ _MENDED_BY: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 class Hook:
     """The webhook of one account."""
 
-    def __init__(self, account: str, token: str, house: House | None, faults: Faults, *, anywhere: bool) -> None:
+    def __init__(self, account: str, token: str, house: House | None, faults: Faults, base: str = OFFICIAL) -> None:
         self._account = account
         self._faults = faults
-        self._anywhere = anywhere  # a Bot API server of one's own calls any address
-        self.url = f"{house.public_url}/webhooks/{quote(account, safe='')}" if house and house.public_url else None
+        self._base = base
+        self._anywhere = base != OFFICIAL  # a Bot API server of one's own calls any address
+        self._path = f"/webhooks/{quote(account, safe='')}"
+        self.url = f"{house.public_url}{self._path}" if house and house.public_url else None
         self._key = house.secret if house else None
         self._meant = f"telegram webhook\0{account}\0{token}".encode()  # another bot, another secret
 
@@ -87,10 +90,26 @@ class Hook:
         """Before we ask again. Only our own: whoever else is called has a program that runs. Raises Unavailable."""
         with self._faults.passing():
             info = await bot.get_webhook_info()
-            if info.url and info.url != self.url:
-                raise Unavailable("telegram: somebody else gets this bot's messages, by a webhook")
+            if strange := self.strange(info):
+                raise Unavailable(f"telegram: {strange.detail}. {strange.remedy}")
             logger.info("telegram: %s: the webhook is taken down, we ask again", self._account)
             await bot.delete_webhook()  # what waits is kept, and comes with the next poll
+
+    def strange(self, info: WebhookInfo) -> Health | None:
+        """Why a webhook that is set must stay, where we ask. By its address alone it may be that of another Acuse."""
+        if not info.url or info.url == self.url:
+            return None
+        at, away = urlsplit(info.url), f"open {self._base}/bot<token>/deleteWebhook once in a browser"
+        if at.path != self._path:
+            remedy = f"Stop the other program, then {away}."
+            return Health(False, "somebody else gets this bot's messages, by a webhook", remedy)
+        remedy = (
+            f"Is that this Acuse? Start it once with company.public_url: {at.scheme}://{at.netloc} and it takes the"
+            f" webhook down. Else stop the other one, then {away}."
+        )
+        return Health(
+            False, f"somebody else, or we ourselves before, had this bot's messages sent to {at.netloc}", remedy
+        )
 
     async def _set(self, bot: Bot) -> None:
         assert self.url is not None  # else it is impossible, and was found so

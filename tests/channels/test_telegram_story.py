@@ -184,7 +184,7 @@ async def test_P23_the_first_word_of_all_is_a_start_without_words_and_is_answere
 
 def call(number: int, text: str, *, secret: str | None = None) -> Request:
     """What Telegram posts for a message of Ana's."""
-    hook = Hook("telegram", "4242:AAE", HOUSE, Faults("telegram", "4242:AAE"), anywhere=False)
+    hook = Hook("telegram", "4242:AAE", HOUSE, Faults("telegram", "4242:AAE"))
     person, chat = {"id": ANA, "is_bot": False, "first_name": "Ana"}, {"id": ANA, "type": "private"}
     message = {"message_id": number, "date": 1772461800 + number, "from": person, "chat": chat, "text": text}
     body = json.dumps({"update_id": 500 + number, "message": message}).encode()

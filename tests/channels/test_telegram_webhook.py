@@ -268,6 +268,22 @@ async def test_a_webhook_of_somebody_else_is_left_alone(api: BotApi) -> None:
     assert not api.said("deleteWebhook")
 
 
+async def test_where_our_address_is_gone_too_the_way_out_is_told(api: BotApi) -> None:
+    """webhook: false and no company.public_url any more: it may be ours or another Acuse's, so it stays, once named."""
+    api.info["url"] = URL
+    channel = telegram(api, webhook=False, house=House(HOUSE.secret))
+    health = await channel.check()
+    assert not health.ok and "company.public_url: https://nube.example" in (health.remedy or "")
+    with pytest.raises(Unavailable, match=r"company\.public_url: https://nube\.example") as caught:
+        await anext(channel.listen(None))
+    assert "api.telegram.org/bot<token>/deleteWebhook" in str(caught.value) and TOKEN not in str(caught.value)
+    assert not api.said("deleteWebhook")
+    await channel.close()
+    async with listening(telegram(api, webhook=False)) as coming:  # with the address, as the remedy says
+        assert isinstance(await coming, Inbound)
+    assert api.said("deleteWebhook") == [{}]
+
+
 def vain(why: str, *, minutes_ago: int = 1, waiting: int = 3) -> dict[str, Any]:
     at = int((NOW - timedelta(minutes=minutes_ago)).timestamp())
     return {"last_error_date": at, "last_error_message": why, "pending_update_count": waiting}
