@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 
 import httpx
@@ -119,16 +120,7 @@ class Email:
 
     async def send(self, message: Outbound) -> str:
         """Send one mail; its id is the same at every attempt, so that a second copy is known as one."""
-        contents = await asyncio.to_thread(_contents, message)
-        mail = write_mail(
-            message,
-            contents,
-            sender=self.settings.address,
-            name=self.settings.name,
-            marks=self._marks,
-            now=self._now(),
-            reply_tag=self.settings.reply_tag,
-        )
+        mail = await asyncio.to_thread(self._written, message, self._now())
         await (await self._outgoing()).send(mail, self.settings.address, message.to.value)
         return str(mail["Message-ID"])
 
@@ -211,6 +203,18 @@ class Email:
             )
         return self._smtp
 
+    def _written(self, message: Outbound, now: datetime) -> EmailMessage:
+        """Blocks for most of a second where the files are large."""
+        return write_mail(
+            message,
+            [file.path.read_bytes() for file in message.files],
+            sender=self.settings.address,
+            name=self.settings.name,
+            marks=self._marks,
+            now=now,
+            reply_tag=self.settings.reply_tag,
+        )
+
     def _read(self, found: Found, cursor: Cursor | None) -> Arrival:
         mail = found.mail
         assert mail is not None
@@ -226,7 +230,3 @@ def _is_cut_off(mail: Mail) -> bool:
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-
-
-def _contents(message: Outbound) -> list[bytes]:
-    return [file.path.read_bytes() for file in message.files]

@@ -1,5 +1,6 @@
 """Hand one mail to the outgoing server, and say what must be done when it does not take it."""
 
+import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -94,11 +95,13 @@ class Smtp:
     async def send(self, mail: EmailMessage, sender: str, receiver: str) -> None:
         """Send it. Raises Undeliverable for a refused receiver or mail, Unavailable for what may work later."""
         client: _Client | None = None
+        plain = sender.isascii() and receiver.isascii()
         try:
+            # written out here: the library would fold anew and encode long message ids beyond recognition
+            raw = await asyncio.to_thread(mail.as_bytes) if plain else b""
             async with self._connected() as client:
-                if sender.isascii() and receiver.isascii():
-                    # written out here: the library would fold anew and encode long message ids beyond recognition
-                    await client.sendmail(sender, [receiver], mail.as_bytes())
+                if plain:
+                    await client.sendmail(sender, [receiver], raw)
                 else:
                     await client.send_message(mail, sender=sender, recipients=[receiver])
         except aiosmtplib.SMTPRecipientsRefused as fault:
@@ -149,7 +152,7 @@ class Smtp:
         return client
 
     def _refused(self, code: int, text: str) -> Undeliverable | Unavailable:
-        """A status that names the receiver goes first; an address in the answer may hold any word, so it says nothing."""
+        """A status that names the receiver goes first; an address in the answer says nothing: it may hold any word."""
         reason = f"{self._where}: {code} {text}"[:300]
         words = _ADDRESS.sub(" ", text)
         status = status_in(f"{words} ")

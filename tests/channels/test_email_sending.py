@@ -1,5 +1,6 @@
 """What an outgoing server may answer, and the mail that it is given."""
 
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -125,6 +126,28 @@ def test_what_is_owed_cannot_be_and_a_bad_link_is_left_out() -> None:
     ):
         mail = written(kind=kind, unsubscribe=link)
         assert mail["List-Unsubscribe"] is None and mail["List-Unsubscribe-Post"] is None and mail["Bcc"] is None
+
+
+async def test_a_large_mail_is_composed_and_written_out_beside_the_event_loop(
+    at_mail: AtMail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: dict[str, set[int]] = {}
+
+    def watch(name: str) -> None:
+        original = getattr(EmailMessage, name)
+
+        def watched(*args: Any, **more: Any) -> Any:
+            where.setdefault(name, set()).add(threading.get_ident())
+            return original(*args, **more)
+
+        monkeypatch.setattr(EmailMessage, name, watched)
+
+    watch("add_attachment")
+    watch("as_bytes")
+    (tmp_path / "a").write_bytes(bytes(range(256)) * 80)
+    await at_mail.channel.send(outbound(files=(File("a.bin", "application/octet-stream", tmp_path / "a"),)))
+    assert len(at_mail.smtp.taken) == 1 and set(where) == {"add_attachment", "as_bytes"}
+    assert all(threading.get_ident() not in threads for threads in where.values())
 
 
 async def test_no_server_is_unavailable(at_mail: AtMail) -> None:
