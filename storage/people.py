@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col, select, update
 
 from storage.direct import reading
@@ -15,6 +17,13 @@ from storage.tables import Case, Consent, ContactPoint, Conversation, Person, Ve
 _AT = "WHERE account = %s AND address = %s"
 _ANY_AT = "WHERE account = %s AND address = ANY(%s) ORDER BY created_at"
 _NEWS = ("everything", "case")  # who refuses these gets no news
+# added to what stands there when it is written: whoever read it before knows nothing of what was said meanwhile
+_WANTED = (
+    "UPDATE contact_points SET consent = consent || %(said)s, opted_out_at = CASE"
+    " WHEN NOT %(said)s ?| %(news)s THEN opted_out_at"
+    " WHEN (consent || %(said)s) @@ '$.everything == false || $.case == false'"
+    " THEN coalesce(opted_out_at, %(now)s) END WHERE id = %(id)s"
+)
 _ANYWHERE = (
     "WHERE account = ANY(%s) AND address = ANY(%s) AND (account = %s OR verified_at IS NOT NULL) ORDER BY created_at"
 )
@@ -109,9 +118,14 @@ class People:
 
         `who`: person | provider | agent:<id>. `how`: the word, the code, the link.
         """
-        now = self._scope.now()
+        now, said = self._scope.now(), dict.fromkeys(purposes, given)
+        wanted = {**contact.consent, **said}
+        set_committed_value(contact, "consent", wanted)  # the row itself learns only what is said now
+        if any(one in _NEWS for one in purposes):
+            refused = any(wanted.get(one) is False for one in _NEWS)
+            set_committed_value(contact, "opted_out_at", (contact.opted_out_at or now) if refused else None)
+        self._scope.direct.later((_WANTED, {"said": Jsonb(said), "news": list(_NEWS), "now": now, "id": contact.id}))
         for purpose in purposes:
-            contact.consent = {**contact.consent, purpose: given}
             self._scope.direct.new(
                 Consent,
                 id=self._scope.ids(),
@@ -122,9 +136,6 @@ class People:
                 who=who,
                 how=how,
             )
-            if purpose in _NEWS:
-                refused = any(contact.consent.get(one) is False for one in _NEWS)
-                contact.opted_out_at = (contact.opted_out_at or now) if refused else None
 
     async def consents(self, contact_id: UUID) -> list[Consent]:
         """All that was said about an address, oldest first."""
