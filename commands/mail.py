@@ -43,5 +43,11 @@ def _log_in(account: str, port: int) -> None:
         token = asyncio.run(login(oauth, settings.address, lambda line: terminal.print(line, markup=False), port=port))
     except Unavailable as fault:
         raise Remedy(str(fault)) from fault
-    save_refresh_token(oauth.token_file, token)
+    try:
+        save_refresh_token(oauth.token_file, token)
+    except OSError as error:
+        raise Remedy(
+            f"{oauth.token_file} cannot be written ({error.strerror}): run this as the user that runs Acuse, or change"
+            " oauth.token_file in config.yaml; then log in again."
+        ) from error
     terminal.print(f"Kept in {oauth.token_file}, readable by you alone. Now try: acuse check", markup=False)
