@@ -25,7 +25,6 @@ PROVIDER_TIMEOUT = timedelta(seconds=30)
 GRACE = timedelta(seconds=10)  # `sending` for so much longer than a provider may take: whoever sent it is dead
 BACK_OFF = tuple(timedelta(seconds=s) for s in (2, 10, 30, 120, 600, 1800))
 GIVE_UP_AFTER = timedelta(hours=48)
-_ANSWERS = ("ack", "answer", "receipt", "code", "alert")  # of what somebody waits for: nothing forbids them
 
 
 class Sending:
@@ -54,26 +53,28 @@ class Sending:
     async def _take(self, conversation_id: UUID) -> "_Taken | None":
         """Mark the next row as `sending` under the conversation's lock, the same that a take-over holds."""
         async with self._parts.database.transaction() as tx:
-            conversation, waiting = await tx.outbox.line(conversation_id, limit=SEEN)
+            line = await tx.outbox.line(conversation_id, limit=SEEN)
+            conversation = line.conversation
             if conversation is None:
                 return None
-            while (row := self._next(tx, conversation, waiting)) is not None:
-                if await self._may_leave(tx, row):
+            while (row := self._next(tx, conversation, line.rows)) is not None:
+                if await self._may_leave(tx, row, unwelcome=row.id in line.unwelcome):
                     row.state, row.sending_at, row.attempts = "sending", self._parts.now(), row.attempts + 1
                     row.slot_at = None  # the next attempt needs another turn
                     return _Taken(await outbound(self._parts, tx, conversation, row), row.attempts)
                 await tx.ring(f"conversation:{conversation_id}")
             return None
 
-    async def _may_leave(self, tx: Transaction, row: Outgoing) -> bool:
-        """What only the moment of sending tells. False: it was put off, or it goes another way."""
-        now = self._parts.now()
-        if row.kind not in _ANSWERS:
-            contact = await tx.people.contact(row.account, row.address)
-            if (why := refusal(contact, row.kind)) is not None:
-                await self._deliveries.failed(tx, row, why, means="message")
-                return False
-            now = allowed_at(self._parts.company, purpose(row.kind), now)
+    async def _may_leave(self, tx: Transaction, row: Outgoing, *, unwelcome: bool) -> bool:
+        """What only the moment of sending tells. False: it was put off, or it goes another way.
+
+        `unwelcome`: something is refused at its address, and the contact point is worth a look.
+        """
+        contact = await tx.people.contact(row.account, row.address) if unwelcome else None
+        if (why := refusal(contact, row.kind)) is not None:
+            await self._deliveries.failed(tx, row, why, means="message")
+            return False
+        now = allowed_at(self._parts.company, purpose(row.kind), self._parts.now())
         due = now if now > self._parts.now() else await pacing.turn(self._parts, tx, row)
         if due <= self._parts.now():  # asked anew: the clock has gone on, and must not put it off for ever
             return True

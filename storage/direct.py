@@ -162,9 +162,12 @@ def blank(table: type[Row], **values: Any) -> Row:
     return made
 
 
-def reading(table: type[SQLModel], rest: str, *values: Any) -> Statement:
-    """A statement that reads what `Direct.load` wants; tables with one key only."""
-    return f"{_select(table)} {rest}", values
+def reading(table: type[SQLModel], rest: str, *values: Any, also: str = "") -> Statement:
+    """A statement that reads what `Direct.load` wants; tables with one key only.
+
+    `also` is one more expression, whose value stands last in each row: the caller cuts it off before it loads.
+    """
+    return f"{_select(table, also)} {rest}", values
 
 
 def inserting(one: SQLModel, rest: str = "") -> Statement:
@@ -231,9 +234,10 @@ def _values(one: SQLModel, names: Iterable[str]) -> list[Any]:
 
 
 @cache
-def _select(table: type[SQLModel]) -> str:
+def _select(table: type[SQLModel], also: str = "") -> str:
     name = _table(table).name
-    return f"SELECT {', '.join(f'{name}.{column}' for column in _names(table))} FROM {name}"  # noqa: S608  names of ours
+    wanted = [*(f"{name}.{column}" for column in _names(table)), *([also] if also else [])]
+    return f"SELECT {', '.join(wanted)} FROM {name}"  # noqa: S608  names of ours
 
 
 @cache

@@ -1,6 +1,7 @@
 """What leaves: one row for each message to a person, and everything that became known of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,12 +21,25 @@ _LINE = (  # nothing leaves on an account that rests
     "WHERE conversation_id = %s AND state IN ('queued', 'sending')"
     " AND NOT EXISTS (SELECT 1 FROM pauses WHERE pauses.account = outgoing.account) ORDER BY number LIMIT %s"
 )
+_REFUSES = (  # anything at all: what it is, and whether it matters for the row, is for the caller to read
+    "EXISTS (SELECT 1 FROM contact_points AS at WHERE at.account = outgoing.account AND at.address = outgoing.address"
+    " AND (at.opted_out_at IS NOT NULL OR at.consent @? '$.* ? (@ == false)'))"
+)
 _MORE = (
     "SELECT EXISTS (SELECT 1 FROM outgoing WHERE state IN ('queued', 'sending') AND id <> %s"
     " AND conversation_id = (SELECT conversation_id FROM outgoing WHERE id = %s)),"
     " EXISTS (SELECT 1 FROM early_reports WHERE account = %s AND provider_id = %s)"
 )
 _RESTS = exists().where(col(Pause.account) == col(Outgoing.account))
+
+
+@dataclass(frozen=True)
+class Line:
+    """What waits in a conversation to be sent."""
+
+    conversation: Conversation | None  # locked
+    rows: list[Outgoing]
+    unwelcome: frozenset[UUID]  # those at addresses where something is refused, be it this or something else
 
 
 class Outbox:
@@ -71,13 +85,16 @@ class Outbox:
         """Rows of a (locked) conversation that have not left, in their order."""
         return await self._scope.direct.find(Outgoing, _WAITING, conversation_id, limit)
 
-    async def line(self, conversation_id: UUID, limit: int) -> tuple[Conversation | None, list[Outgoing]]:
+    async def line(self, conversation_id: UUID, limit: int) -> "Line":
         """A conversation, locked, and its `waiting` rows, but for those on accounts that rest."""
         direct = self._scope.direct
         locked, waiting = await direct.run(
-            reading(Conversation, LOCKED, conversation_id), reading(Outgoing, _LINE, conversation_id, limit)
+            reading(Conversation, LOCKED, conversation_id),
+            reading(Outgoing, _LINE, conversation_id, limit, also=_REFUSES),
         )
-        return next(iter(direct.load(Conversation, locked)), None), direct.load(Outgoing, waiting)
+        rows = direct.load(Outgoing, [one[:-1] for one in waiting])
+        unwelcome = frozenset(row.id for row, one in zip(rows, waiting, strict=True) if one[-1])
+        return Line(next(iter(direct.load(Conversation, locked)), None), rows, unwelcome)
 
     async def withdraw(self, conversation_ids: Sequence[UUID]) -> int:
         """Waiting rows of the bot will not leave: a person speaks now."""

@@ -267,6 +267,11 @@ class TestConsent:
             ("case", "update", False),
             ("case", "answer", True),
             ("everything", "agent", False),
+            ("everything", "answer", False),
+            ("everything", "ack", False),
+            ("everything", "receipt", False),
+            ("everything", "code", True),
+            ("case", "receipt", True),
         ],
     )
     async def test_what_was_refused_does_not_leave(self, world: World, refused: str, kind: str, leaves: bool) -> None:
@@ -278,7 +283,7 @@ class TestConsent:
         await _queue(world, talk, "hola", kind=kind)
         await send_all(world)
         assert len(world.sent("chat")) == leaves
-        assert len(world.sent("telegram")) == (not leaves and kind in ("update", "agent"))
+        assert len(world.sent("telegram")) == (not leaves and kind in ("update", "agent", "receipt"))
         [told] = await rows(world, Consent)
         assert (told.who, told.how, told.given, told.purpose) == ("person", "BAJA", False, refused)
 
