@@ -9,10 +9,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from bot.cleaning import bounded, clean
 from bot.intake import Intake
 from bot.keeper import describe
 from bot.parts import Parts
 from channels.channel import Address, Arrival, Ignored, Inbound
+from storage.ledger import is_kept
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,14 @@ class Quarantine:
     def kept(self, arrival: Arrival) -> None:
         """It went well after all."""
         self._failures.pop(_name(arrival), None)
+
+    async def holds(self, arrival: Arrival) -> bool:
+        """Whether it was set aside before: it cannot be kept today either, and people know of it."""
+        *_, least = self._as_evidence(arrival, "")
+        evidence = bounded(clean(least))  # as it was kept
+        assert isinstance(evidence, Inbound)
+        async with self._parts.database.transaction() as tx:
+            return await is_kept(tx, self._account, evidence.key)
 
     async def take(self, arrival: Arrival, fault: Exception) -> bool:
         """Set it aside if it has failed often enough. False: it has not, or the fault is not its own.
@@ -84,6 +94,8 @@ class Quarantine:
         raw = arrival.raw if isinstance(arrival, Inbound) and arrival.raw is not None else _whole(arrival)
         sender = getattr(arrival, "sender", None) or getattr(arrival, "address", None)
         nobody = Address(self._account, NOBODY)
+        # by it the nightly comparison knows that we have the message, and what answers it finds the conversation
+        ours = str(arrival.provider_id or arrival.key) if isinstance(arrival, Inbound) else None
         for text, who in ((getattr(arrival, "text", ""), sender or nobody), ("", sender or nobody), ("", nobody)):
             yield Inbound(
                 key=f"set aside:{_name(arrival)}",
@@ -93,6 +105,7 @@ class Quarantine:
                 machine=f"quarantine: {why}"[:300],
                 authentic=False,
                 raw=raw,
+                provider_id=ours,
             )
 
 

@@ -8,9 +8,11 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from bot.delivery import Deliveries
-from bot.intake import Intake
+from bot.intake import Intake, Kept
+from bot.keeper import describe
 from bot.parts import Parts
-from channels.channel import DeliveryReport, Inbound, Reconciles, Stock
+from bot.quarantine import TRIES, Quarantine
+from channels.channel import Arrival, DeliveryReport, Inbound, Reconciles, Stock
 from storage.lease import Lease, hold
 from storage.ledger import known_ids
 
@@ -20,6 +22,7 @@ AT = time(3, 0)  # the company's night
 LOOKS_BACK = timedelta(days=7)
 SETTLE = 600.0  # seconds after a start, in which the listener reads what came meanwhile
 LOOK = 300.0  # seconds between two looks at the clock
+PAUSE = 2.0  # seconds between two tries at one message
 LATE = timedelta(hours=1)  # mail that waits longer than this is not just being read
 
 
@@ -36,11 +39,12 @@ class Findings:
     recovered: int
     waiting: int
     remedy: str | None
+    failed: int = 0  # found, and neither kept nor set aside
 
     def as_json(self) -> dict[str, Any]:
         """For the row that the console shows."""
         told = {"held": self.held, "recovered": self.recovered, "waiting": self.waiting, "remedy": self.remedy}
-        return {"at": self.at.isoformat(), **told}
+        return {"at": self.at.isoformat(), "failed": self.failed, **told}
 
 
 class Reconciling:
@@ -58,6 +62,7 @@ class Reconciling:
     ) -> None:
         self._parts = parts
         self._intake = intake
+        self._quarantine = Quarantine(parts, intake, account)
         self._deliveries = Deliveries(parts)
         self._account = account
         self._channel = channel
@@ -83,8 +88,9 @@ class Reconciling:
             cursor = await tx.cursors.load(self._account)
         now = self._parts.now()
         stock = await self._channel.take_stock(cursor, now - LOOKS_BACK, self._known)
-        recovered = await self._recover(stock.missing)
-        found = Findings(now, stock.held, recovered, stock.waiting, self._remedy(stock, recovered))
+        recovered, failed = await self._recover(stock.missing)
+        remedy = self._remedy(stock, recovered, failed)
+        found = Findings(now, stock.held, recovered, stock.waiting, remedy, failed)
         async with self._parts.database.transaction() as tx:
             tx.cursors.save(f"reconciling:{self._account}", found.as_json())
             await tx.ring("desk")
@@ -92,31 +98,60 @@ class Reconciling:
         logger.log(level, "reconciling: %s: %s", self._account, found.as_json())
         return found
 
-    async def _recover(self, missing: Sequence[str]) -> int:
-        """Returns how many were really new: what has no id of its own is asked for each time."""
-        recovered = 0
+    async def _recover(self, missing: Sequence[str]) -> tuple[int, int]:
+        """How many were really new (what has no id of its own is asked for each time), and how many failed."""
+        recovered = failed = 0
         async for arrival in self._channel.recover(missing):
-            if isinstance(arrival, DeliveryReport) and await self._deliveries.knows(arrival):
-                continue  # a bounce is never a message of ours, so it is missing each night while the server holds it
-            kept = await self._intake.keep(self._account, arrival)
-            if isinstance(arrival, Inbound) and kept is not None and kept.message_id is not None:
-                recovered += 1
-                async with self._parts.database.transaction() as tx:
-                    conversation = await tx.conversations.locked(kept.conversation_id)
-                    if conversation is not None and conversation.flagged_at is None:
-                        conversation.flagged_at, conversation.flag_reason = self._parts.now(), "recovered"
-                    await tx.ring("desk")
-        return recovered
+            try:
+                recovered += await self._fetched(arrival)
+            except Exception as fault:  # one that is bad must not hide those behind it (P11)
+                logger.error("reconciling: %s: one could not be kept: %s", self._account, describe(fault))
+                failed += 1
+        return recovered, failed
+
+    async def _fetched(self, arrival: Arrival) -> bool:
+        """Keep one, or set it aside if it fails again and again. False: we knew it. Raises what fails even so."""
+        if isinstance(arrival, DeliveryReport) and await self._deliveries.knows(arrival):
+            return False  # a bounce is never a message of ours, so it is missing each night while the server holds it
+        tries = 0
+        while True:
+            try:
+                kept = await self._intake.keep(self._account, arrival)
+                break
+            except Exception as fault:
+                if await self._quarantine.holds(arrival):
+                    return False
+                if await self._quarantine.take(arrival, fault):
+                    return True
+                tries += 1
+                if tries == TRIES:
+                    raise
+            await self._sleep(PAUSE)
+        self._quarantine.kept(arrival)
+        return await self._flagged(arrival, kept)
+
+    async def _flagged(self, arrival: Arrival, kept: Kept | None) -> bool:
+        """Whether it is a message that we had missed; then people look at it."""
+        if not isinstance(arrival, Inbound) or kept is None or kept.message_id is None:
+            return False
+        async with self._parts.database.transaction() as tx:
+            conversation = await tx.conversations.locked(kept.conversation_id)
+            if conversation is not None and conversation.flagged_at is None:
+                conversation.flagged_at, conversation.flag_reason = self._parts.now(), "recovered"
+            await tx.ring("desk")
+        return True
 
     async def _known(self, provider_ids: Sequence[str]) -> set[str]:
         async with self._parts.database.transaction() as tx:
             return await known_ids(tx, self._account, provider_ids)
 
-    def _remedy(self, stock: Stock, recovered: int) -> str | None:
+    def _remedy(self, stock: Stock, recovered: int, failed: int) -> str | None:
         if stock.problems:
             return f"{stock.problems[0].detail} {stock.problems[0].remedy or ''}".strip()
         if stock.waiting_since is not None and self._parts.now() - stock.waiting_since > LATE:
             return f"messages since {stock.waiting_since.isoformat()} are not read: look why the listener does not run."
+        if failed:
+            return f"{failed} could not be kept: the log says why; it is tried again in a few minutes."
         if recovered:
             return "they are fetched and flagged now; look whether somebody answers them in time."
         return None
@@ -127,4 +162,4 @@ class Reconciling:
         now = self._parts.now().astimezone(self._parts.timezone)
         night = datetime.combine(now.date(), AT, now.tzinfo)
         night = night if night <= now else night - timedelta(days=1)
-        return last is None or datetime.fromisoformat(last["at"]) < night
+        return last is None or bool(last.get("failed")) or datetime.fromisoformat(last["at"]) < night

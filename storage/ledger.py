@@ -22,6 +22,12 @@ async def known_ids(tx: Transaction, account: str, provider_ids: Sequence[str]) 
     return {one for one in (await tx.session.exec(query)).all() if one}
 
 
+async def is_kept(tx: Transaction, account: str, key: str) -> bool:
+    """Whether a message lies under this key."""
+    query = select(Message.id).where(Message.account == account, Message.provider_key == key)
+    return (await tx.session.exec(query.limit(1))).first() is not None
+
+
 async def is_told(
     tx: Transaction, outgoing_id: UUID, provider_id: str, state: str, at: datetime, reason: str | None
 ) -> bool:
