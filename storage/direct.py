@@ -67,7 +67,8 @@ class Direct:
         """
         sync = self._session.sync_session
         fresh: list[SQLModel] = sorted(sync.new, key=_place)
-        changed = [(one, names) for one in sync.dirty if (names := _changed(one))]
+        # in one order for everybody, so that two transactions never wait for each other
+        changed = sorted(((one, names) for one in sync.dirty if (names := _changed(one))), key=_first_held)
         before = [inserting(one) for one in fresh] + [_update(one, names) for one, names in changed] + self._later
         self._later = []
         found = await self._journey([*before, *statements])
@@ -220,6 +221,12 @@ def _order() -> dict[str, int]:
 def _place(one: SQLModel) -> int:
     """Where its table stands: behind those that it refers to."""
     return _order()[_table(type(one)).name]
+
+
+def _first_held(changed: tuple[SQLModel, tuple[str, ...]]) -> tuple[int, tuple[str, ...]]:
+    """Where an object that is to be written stands among all: by its table, then by its key."""
+    one, _ = changed
+    return _place(one), tuple(str(one.__dict__[name]) for name in _key(type(one)))
 
 
 def _changed(one: SQLModel) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from psycopg import OperationalError
 from psycopg.errors import UniqueViolation
@@ -162,3 +164,26 @@ async def test_a_large_journey_does_not_block(database: Database) -> None:
     async with database.transaction() as tx:
         found = await tx._scope.direct.run(*[("SELECT %s::text", (large,))] * 4)
     assert found == [[(large,)]] * 4
+
+
+async def test_what_was_changed_is_written_in_one_order(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Table by table, and by key in each: two transactions that change the same rows never wait for each other."""
+    async with database.transaction() as tx:
+        talks = [await _talk(tx, f"a{number}") for number in range(8)]
+    written: list[tuple[str, str]] = []
+    execute = psycopg.AsyncCursor.execute
+
+    async def seen(cursor: psycopg.AsyncCursor[Any], query: Any, values: Any = None, **options: Any) -> Any:
+        if str(query).startswith("UPDATE"):
+            written.append((str(query).split()[1], str(values[-1])))
+        return await execute(cursor, query, values, **options)
+
+    async with database.transaction() as tx:
+        held = [(await tx.conversations.get(one.id), await tx.people.get(one.person_id)) for one in reversed(talks)]
+        for talk, person in held:
+            assert talk is not None
+            talk.subject, person.name = "otro", "Eva"
+        monkeypatch.setattr(psycopg.AsyncCursor, "execute", seen)
+        await tx.flush()
+    people, own = (sorted(str(one) for one in ids) for ids in zip(*((t.person_id, t.id) for t in talks), strict=True))
+    assert written == [*(("people", one) for one in people), *(("conversations", one) for one in own)]
