@@ -204,7 +204,9 @@ class Desk:
             if contact is not None:
                 contact.blocked_at = None
             row.state, row.reason, row.not_before, row.attempts = "queued", None, self._parts.now(), 0
-            row.provider_id = None  # a late word about the attempt that failed says nothing of this one
+            row.provider_id = row.sending_at = (
+                None  # a late word about the attempt that failed says nothing of this one
+            )
             row.author = self._mark if row.author == "bot" else row.author  # the bot may be silent here by now
             await tx.wake("send", conversation.id, lane=self._parts.lane(conversation.account))
             await tx.ring(f"conversation:{conversation.id}")

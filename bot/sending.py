@@ -57,7 +57,7 @@ class Sending:
             conversation = line.conversation
             if conversation is None:
                 return None
-            while (row := self._next(tx, conversation, line.rows)) is not None:
+            while (row := await self._next(tx, conversation, line.rows)) is not None:
                 if await self._may_leave(tx, row, unwelcome=row.id in line.unwelcome):
                     row.state, row.sending_at, row.attempts = "sending", self._parts.now(), row.attempts + 1
                     row.slot_at = None  # the next attempt needs another turn
@@ -81,7 +81,7 @@ class Sending:
         row.not_before = due
         return False
 
-    def _next(self, tx: Transaction, conversation: Conversation, waiting: Sequence[Outgoing]) -> Outgoing | None:
+    async def _next(self, tx: Transaction, conversation: Conversation, waiting: Sequence[Outgoing]) -> Outgoing | None:
         now = self._parts.now()
         held = set()  # addresses: a mail server that is away holds back no chat
         for row in waiting:
@@ -90,6 +90,9 @@ class Sending:
             if row.state == "sending":
                 if row.sending_at is not None and now - row.sending_at < self._lost_after:
                     held.add(address(row))  # somebody is at it; what is behind it waits
+                    continue
+                held_now = await tx.outbox.get(row.id, lock=True)  # an answer is written without the conversation
+                if held_now is None or held_now.state != "sending":
                     continue
                 if not self._take_up_again(tx, conversation, row, "the sender died in the middle"):
                     continue

@@ -15,7 +15,7 @@ from bot.writing import write
 from channels.channel import Address, Outbound, Unavailable, Undeliverable
 from channels.memory import Memory
 from storage.tables import Delivery
-from tests.bot.rows import contact, outgoing, rows
+from tests.bot.rows import contact, outgoing, rows, somebody_waits
 from tests.conftest import Clock
 from tests.world import CHAT, MAIL, World, a_world
 
@@ -341,6 +341,8 @@ async def test_a_failed_message_can_be_sent_again_and_really_leaves(world: World
     assert row.state == "failed"
     me = await world.agent()
     await world.desk(me).resend(row.id)
+    [row] = await outgoing(world, "update")
+    assert (row.state, row.sending_at) == ("queued", None)  # nobody is at it, and no answer under way is about it
     await world.sending.run(talk)
     assert _texts(world) == ["1"]
     [row] = await outgoing(world, "update")
@@ -359,3 +361,25 @@ async def _wakes(world: World, kind: str = "send") -> list[UUID]:
 async def _forget_wakes(world: World) -> None:
     async with world.parts.database.transaction() as tx:
         await (await tx.session.connection()).exec_driver_sql("DELETE FROM procrastinate_jobs")
+
+
+async def test_a_row_whose_sender_was_only_slow_is_not_sent_again(world: World, clock: Clock) -> None:
+    """The provider's answer is being written, without the conversation's lock, while another worker takes it up."""
+    talk = await world.write("chat", "ana", "hola")
+    before = len(world.sent("chat"))
+    last = (await outgoing(world))[-1]
+    async with world.parts.database.transaction() as tx:
+        row = await tx.outbox.get(last.id, lock=True)
+        assert row is not None
+        row.state, row.sending_at = "sending", clock()
+    clock.advance(timedelta(minutes=5))
+    async with world.parts.database.transaction() as tx:
+        row = await tx.outbox.get(last.id, lock=True)
+        assert row is not None
+        tx.outbox.learn(row, "sent", clock())
+        await tx.flush()
+        another = asyncio.create_task(world.sending.run(talk))
+        await somebody_waits(world)
+    await another
+    after = (await outgoing(world))[-1]
+    assert (after.state, after.attempts, len(world.sent("chat"))) == ("sent", last.attempts, before)
