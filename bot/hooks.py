@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.intake import Intake
+from bot.keeper import describe
 from bot.parts import Parts
+from bot.quarantine import Quarantine
 from bot.signs import Signs
 from channels import links
 from channels.channel import (
@@ -47,11 +49,13 @@ class Hooks:
         self._parts = parts
         self._intake = intake
         self._signs = Signs()
+        self._quarantines: dict[str, Quarantine] = {}
 
     async def take(self, account: str, request: Request) -> Reply:
         """Keep what a call brings. When this returns, it is committed, and the provider may be told so.
 
-        Raises NoSuchAccount, Forged, Malformed, or whatever the database says: the provider will call again.
+        Raises NoSuchAccount, Forged, Malformed, or the first fault of what could not be kept, after all else was: the
+        provider will call again. What fails again and again is set aside, else it would be lost when it gives up.
         """
         channel = self._parts.channels.get(account)
         if not isinstance(channel, Webhook):
@@ -61,13 +65,29 @@ class Hooks:
             arrivals = channel.read(request)
         except Unsupported as fault:
             logger.info("hooks: %s: passed over: %s", account, fault)
-        for arrival in arrivals:
-            known = await _introduced(channel, arrival)
-            kept = await self._intake.keep(account, known)
-            if isinstance(known, Inbound):
-                self._signs.show(channel, known, kept)
+        faults = [await self._fault_of(channel, one) for one in arrivals]
+        for first in filter(None, faults):
+            raise first
         reply = channel.reply(request) if isinstance(channel, Replies) else None
         return reply or Reply()
+
+    async def _fault_of(self, channel: Webhook, arrival: Arrival) -> Exception | None:
+        """Keep one, whatever became of those before it (P11). None: it is kept, or set aside."""
+        quarantine = self._quarantines.setdefault(channel.name, Quarantine(self._parts, self._intake, channel.name))
+        try:
+            known = await _introduced(channel, arrival)
+            kept = await self._intake.keep(channel.name, known)
+        except Exception as fault:
+            try:
+                aside = await quarantine.holds(arrival) or await quarantine.take(arrival, fault)
+            except Exception as worse:
+                logger.debug("hooks: %s: not set aside: %s", channel.name, describe(worse))
+                return fault
+            return None if aside else fault
+        quarantine.kept(arrival)
+        if isinstance(known, Inbound):
+            self._signs.show(channel, known, kept)
+        return None
 
     async def handed(self, token: str, name: str) -> Handed | None:
         """The file that a link names, if the link is ours and not over."""

@@ -13,17 +13,18 @@ from bot.cleaning import bounded, clean
 from bot.intake import Intake
 from bot.keeper import describe
 from bot.parts import Parts
-from channels.channel import Address, Arrival, Ignored, Inbound
+from channels.channel import Address, Arrival, Blocked, DeliveryReport, DeskAct, Edited, Ignored, Inbound
 from storage.ledger import is_kept
 
 logger = logging.getLogger(__name__)
 
 TRIES = 5  # with the keeper's pauses between them: about ten seconds
+MANY = 10_000  # items that fail at the same time; more are forgotten, the oldest first
 NOBODY = "unknown@invalid"  # what a mail without a sender is kept under, too
 
 
 class Quarantine:
-    """Of one listening account. Tries are counted in this process: whoever comes after it begins to count anew."""
+    """Of one account. Tries are counted in this process: whoever comes after it begins to count anew."""
 
     def __init__(self, parts: Parts, intake: Intake, account: str) -> None:
         self._parts = parts
@@ -36,7 +37,12 @@ class Quarantine:
         self._failures.pop(_name(arrival), None)
 
     async def holds(self, arrival: Arrival) -> bool:
-        """Whether it was set aside before: it cannot be kept today either, and people know of it."""
+        """Whether it was set aside before: it cannot be kept today either, and people know of it.
+
+        Only of what has a key: a person may block us, or a message fail, a second time, which is not the same.
+        """
+        if not isinstance(arrival, Inbound | Edited | DeskAct):
+            return False
         *_, least = self._as_evidence(arrival, "")
         evidence = bounded(clean(least))  # as it was kept
         assert isinstance(evidence, Inbound)
@@ -51,8 +57,11 @@ class Quarantine:
         """
         if not await self._database_answers():
             return False
-        self._failures[_name(arrival)] += 1
-        if self._failures[_name(arrival)] < TRIES:
+        name = _name(arrival)
+        self._failures[name] += 1
+        if len(self._failures) > MANY:  # a provider that gave up does not say so
+            del self._failures[next(iter(self._failures))]
+        if self._failures[name] < TRIES:
             return False
         await self._set_aside(arrival, describe(fault))
         self.kept(arrival)
@@ -111,8 +120,15 @@ class Quarantine:
 
 def _name(arrival: Arrival) -> str:
     """The same for the same item, however often it comes."""
-    given = getattr(arrival, "key", None) or getattr(arrival, "provider_id", None)
-    place = json.dumps(arrival.cursor, default=str, sort_keys=True) if given is None else given
+    match arrival:
+        case Inbound() | Edited() | DeskAct():
+            place = arrival.key
+        case DeliveryReport():
+            place = f"{arrival.provider_id}:{arrival.state}"
+        case Blocked() if arrival.cursor is None:  # from one that calls us, and may date it anew at each call
+            place = f"{arrival.address}:{arrival.blocked}"
+        case _:
+            place = json.dumps(arrival.cursor, default=str, sort_keys=True)
     return f"{type(arrival).__name__}:{place}"
 
 
