@@ -256,11 +256,12 @@ class Intake:
 
     async def _keep_edit(self, tx: Transaction, account: str, edited: Edited) -> None:
         """Keep the first version and each revision; what is not answered yet is answered as it now reads."""
-        message = await tx.messages.by_provider_id(account, edited.original)
-        if message is None:
+        found = await tx.messages.by_provider_id(account, edited.original)
+        conversation = await tx.conversations.locked(found.conversation_id) if found is not None else None
+        # read anew: another edit of it may have held the conversation until now
+        message = await tx.messages.get(found.id) if found is not None else None
+        if conversation is None or message is None:
             return
-        conversation = await tx.conversations.locked(message.conversation_id)
-        assert conversation is not None
         seen = {revision["key"] for revision in message.revisions}
         if edited.key in seen:
             return

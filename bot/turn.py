@@ -51,7 +51,7 @@ class Turns:
         try:
             return await self._think_and_answer(conversation_id, waiting)
         except Overtaken:
-            raise
+            return True  # it is rolled back: what waits now is read anew
         except Exception as error:
             if not await self._give_up(conversation_id, waiting, error):
                 raise
@@ -64,9 +64,10 @@ class Turns:
             if conversation is None:
                 return False
             understood = {message.id: understood_of(burst, message) for burst in bursts for message in burst.messages}
-            ticked, more = await tx.messages.handled(conversation_id, understood)
+            read = [message for burst in bursts for message in burst.messages]
+            ticked, more = await tx.messages.handled(conversation_id, understood, as_read=read)
             if ticked != len(understood):
-                raise Overtaken("another turn answered these messages")
+                raise Overtaken("another turn answered these messages, or one was edited")
             await self._answer(tx, conversation, bursts)
         return more
 
@@ -291,7 +292,7 @@ class Turns:
 
 
 class Overtaken(Exception):
-    """Somebody else answered in the meantime; everything of this turn is rolled back and nothing is lost."""
+    """Somebody answered in the meantime, or an edit came; all of this turn is rolled back and nothing is lost."""
 
 
 def _entries(bursts: Sequence[Burst]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from storage.tables import Attachment, Conversation, Message
 _ONCE = "ON CONFLICT ON CONSTRAINT messages_once DO NOTHING RETURNING id"
 _HANDLED = (
     "UPDATE messages SET handled_at = %s, understanding = theirs.understanding"
-    " FROM unnest(%s::uuid[], %s::jsonb[]) AS theirs (id, understanding)"
-    " WHERE messages.id = theirs.id AND handled_at IS NULL RETURNING 1"
+    " FROM unnest(%s::uuid[], %s::jsonb[], %s::int[]) AS theirs (id, understanding, revisions)"
+    " WHERE messages.id = theirs.id AND handled_at IS NULL"
+    " AND coalesce(jsonb_array_length(messages.revisions) = theirs.revisions, true) RETURNING 1"
 )
 WAITING = "WHERE conversation_id = %s AND handled_at IS NULL ORDER BY number LIMIT %s"
 _MORE = "SELECT EXISTS (SELECT 1 FROM messages WHERE conversation_id = %s AND handled_at IS NULL)"
@@ -56,8 +57,8 @@ class Messages:
         return message
 
     async def get(self, message_id: UUID) -> Message | None:
-        """One message."""
-        return await self._scope.session.get(Message, message_id)
+        """One message, as it stands now."""
+        return next(iter(await self._scope.direct.find(Message, "WHERE id = %s", message_id)), None)
 
     def rewrite(self, message: Message, text: str) -> None:
         """The person changed what they wrote; the caller keeps the revision."""
@@ -68,12 +69,17 @@ class Messages:
         """What has no Answer yet, in order."""
         return await self._scope.direct.find(Message, WAITING, conversation_id, limit)
 
-    async def handled(self, conversation_id: UUID, understood: dict[UUID, dict[str, Any]]) -> tuple[int, bool]:
+    async def handled(
+        self, conversation_id: UUID, understood: dict[UUID, dict[str, Any]], *, as_read: Sequence[Message] = ()
+    ) -> tuple[int, bool]:
         """Tick off messages of a (locked) conversation with what was understood of them.
 
-        Returns how many of them still waited, and whether others wait.
+        `as_read` are those that must not have been edited since they were read.
+        Returns how many of them still waited, so unchanged, and whether others wait.
         """
-        values = self._scope.now(), list(understood), [Jsonb(one) for one in understood.values()]
+        edits = {message.id: len(message.revisions) for message in as_read}
+        read = [edits.get(one) for one in understood]
+        values = self._scope.now(), list(understood), [Jsonb(one) for one in understood.values()], read
         ticked, [[more]] = await self._scope.direct.run((_HANDLED, values), (_MORE, (conversation_id,)))
         return len(ticked), more
 

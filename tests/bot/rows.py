@@ -45,12 +45,12 @@ async def send_all(world: World) -> None:
             await world.sending.run(one.id)
 
 
-async def somebody_waits(world: World) -> None:
-    """Return once some transaction waits for a lock that another one holds."""
+async def somebody_waits(world: World, how_many: int = 1) -> None:
+    """Return once so many transactions wait for a lock that another one holds."""
     waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     async with asyncio.timeout(10):
         while True:
             async with world.parts.database.transaction() as tx:
-                if (await tx.session.exec(text(waits))).scalar_one():  # type: ignore[call-overload]  # plain SQL
+                if (await tx.session.exec(text(waits))).scalar_one() >= how_many:  # type: ignore[call-overload]  # plain SQL
                     return
             await asyncio.sleep(0.01)
