@@ -161,7 +161,8 @@ class Turns:
 
     async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[Burst]) -> None:
         talking = await Talking.begin(self._parts, tx, conversation, **_entries(bursts))
-        for burst in bursts:
+        since = 0  # the first burst that this part of the talk is about
+        for place, burst in enumerate(bursts):
             start = burst.messages[0].event.get("start")
             if start and len(start) == LINK_LENGTH:
                 await self._opened(tx, talking, start)
@@ -174,11 +175,9 @@ class Turns:
             talking.authentic = all(message.authentic for message in burst.messages)
             talking.understood = (burst.text, burst.understanding) if burst.understanding is not None else None
             if (case := await self._other_case(tx, talking, burst)) is not None:
-                await talking.finish()
-                talking = await Talking.begin(self._parts, tx, conversation, about=case, **_entries([burst]))
-                await talking.feed(self._event(burst, talking))
-                await talking.finish()
-                talking = await Talking.begin(self._parts, tx, conversation)
+                talking.entries = _entries(bursts[since:place])["entries"]
+                since = place + 1
+                talking = await self._aside(tx, talking, burst, case, bursts[since:])
                 continue
             if not burst.empty:
                 await talking.feed(self._event(burst, talking))
@@ -186,6 +185,24 @@ class Turns:
                 talking = await self._joined(tx, talking, bursts)
             limit = {"limit": f"{self._parts.policy.attachment_limit_mb:g} MB"}
             talking.said.extend(fx.Say(line=line, blanks=limit) for line in burst.refused)
+        await self._finish(tx, talking)
+        await tx.ring("desk")
+
+    async def _aside(
+        self, tx: Transaction, talking: Talking, burst: Burst, case: UUID, rest: Sequence[Burst]
+    ) -> Talking:
+        """Answer a choice about another case, in an Answer of its own; the talk goes on behind it with the rest."""
+        await self._finish(tx, talking)
+        conversation = talking.conversation
+        aside = await Talking.begin(self._parts, tx, conversation, about=case, **_entries([burst]))
+        aside.authentic = talking.authentic
+        await aside.feed(self._event(burst, aside))
+        await self._finish(tx, aside)
+        return await Talking.begin(self._parts, tx, conversation, **_entries(rest))
+
+    async def _finish(self, tx: Transaction, talking: Talking) -> None:
+        """Write the Answer, if there is one and it is not one too many; a late Ack need not leave any more."""
+        conversation = talking.conversation
         allowed = not talking.said or await self._may_answer(tx, talking)
         if not allowed:
             logger.warning("turn: %s: too many answers in an hour, this one stays unsaid", conversation.id)
@@ -193,7 +210,6 @@ class Turns:
         rows = await talking.finish()
         if (rows or not allowed) and self._parts.features(conversation.account).late_ack:
             await tx.outbox.withdraw_late_acks(conversation.id, self._parts.now())
-        await tx.ring("desk")
 
     async def _other_case(self, tx: Transaction, talking: Talking, burst: Burst) -> UUID | None:
         """The case that a choice was made about, where it stood under news of another case than the talk's own."""
@@ -236,7 +252,7 @@ class Turns:
         """This chat is now of the person who asked for the link, and goes on with the same case."""
         conversation, proof_id = talking.conversation, talking.following
         assert proof_id is not None
-        await talking.finish()  # what was said before belongs to the talk as it was
+        await self._finish(tx, talking)  # what was said before belongs to the talk as it was
         proof = await Proofs(self._parts, tx).follow_link(talking.contact, proof_id)
         if proof is not None:
             asked_in = await tx.conversations.get(proof.conversation_id)

@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-from tests.bot.rows import outgoing, send_all
+from bot.casework import Casework
+from storage.tables import Case, CaseMessage
+from tests.bot.rows import messages, outgoing, rows, send_all
 from tests.conftest import Clock
 from tests.world import World
 
@@ -89,3 +91,59 @@ async def test_a_case_that_a_person_has_taken_is_silent_wherever_it_turns_up(wor
     before = len(world.sent("telegram", "77"))
     await world.write("telegram", "77", "¿Y mi licuadora?")
     assert len(world.sent("telegram", "77")) == before
+
+
+async def _news_of_another_case(world: World, clock: Clock) -> tuple[Case, str]:
+    """One person's case that was solved in the chat, whose question stands on Telegram in the talk of another case."""
+    talk = await world.write("chat", "ana", BROKEN)
+    await world.write("telegram", "77", RUDE)
+    async with world.parts.database.transaction() as tx:
+        ana, telegram = await tx.people.contact("chat", "ana"), await tx.people.contact("telegram", "77")
+        assert ana is not None and telegram is not None
+        await tx.people.join(ana.person_id, telegram.person_id)
+        (await tx.people.get(ana.person_id)).preferred_contact_id = telegram.id
+    desk = world.desk(await world.agent())
+    for state in ("en_investigacion", "comunicado", "cumplido"):
+        await desk.move(talk, state)
+    await send_all(world)
+    solved = world.sent("telegram", "77")[-1].buttons[0].payload
+    [old] = [one for one in await world.cases() if one.code in solved]
+    clock.advance(timedelta(hours=2))
+    return old, solved
+
+
+async def test_what_is_said_behind_another_cases_button_is_of_its_own_case_from_its_own_moment(
+    world: World, clock: Clock
+) -> None:
+    """Both wait for one turn: the new case has its message, and its term counts from when that came."""
+    old, solved = await _news_of_another_case(world, clock)
+    await world.write("telegram", "77", "que me pidan disculpas")
+    await world.write("telegram", "77", "Sí", pressed="confirm:yes")
+    await world.write("telegram", "77", BROKEN)  # the talk's own case needs nothing more: is this another one?
+    memory, came = world.memory("telegram"), clock()
+    for text, pressed in (("Sí", solved), ("Es otro caso", "same:no")):
+        await world.intake.keep("telegram", memory.write("77", text, pressed=pressed))
+    clock.advance(timedelta(days=3))
+    [talk] = [one for one in await world.conversations() if one.account == "telegram"]
+    await world.settle(talk.id)
+    cases = await world.cases()
+    assert len(cases) == 3 and next(one for one in cases if one.id == old.id).status == "cerrado"
+    new = cases[-1]
+    yes, other = (await messages(world, talk.id))[-2:]
+    links = {(one.case_id, one.entry_id) for one in await rows(world, CaseMessage, "case_id")}
+    assert (new.id, other.id) in links and (old.id, yes.id) in links
+    assert (new.id, yes.id) not in links
+    assert Casework.received(new) == came
+
+
+async def test_an_answer_about_another_case_is_one_of_those_of_an_hour(world: World, clock: Clock) -> None:
+    """A0-11: also a machine that presses buttons gets no answer for ever."""
+    _, solved = await _news_of_another_case(world, clock)
+    await world.write("telegram", "77", "hola")
+    before = await _answers(world)
+    await world.write("telegram", "77", "Sí", pressed=solved)
+    assert await _answers(world) == before + 1
+
+
+async def _answers(world: World) -> int:
+    return next(one.answers for one in await world.conversations() if one.account == "telegram")
