@@ -1,6 +1,7 @@
 """Make what a channel gets of an outgoing row, at the moment of sending: only then is known what may go."""
 
-from bot import dates
+from bot import dates, unsubscribing
+from bot.consent import purpose
 from bot.parts import Parts
 from bot.writing import button
 from channels.channel import Address, File, Outbound
@@ -31,6 +32,7 @@ async def outbound(parts: Parts, tx: Transaction, conversation: Conversation, ro
         language=row.language,
         kind=row.kind,
         window_open=not windowed or await _window_open(parts, tx, conversation, row),
+        unsubscribe=await _unsubscribe(parts, tx, row),
         blanks=await _blanks(parts, tx, conversation, row) if windowed else {},
     )
 
@@ -75,6 +77,13 @@ async def _blanks(parts: Parts, tx: Transaction, conversation: Conversation, row
         "text": row.text,
     }
     return {blank: value for blank, value in known.items() if value}
+
+
+async def _unsubscribe(parts: Parts, tx: Transaction, row: Outgoing) -> str | None:
+    """Where a person ends what they may do without; what is owed to them has no such link."""
+    if purpose(row.kind) == "case":
+        return None
+    return unsubscribing.link(parts, await tx.people.contact(row.account, row.address), row.kind, row.language)
 
 
 def _subject(parts: Parts, row: Outgoing) -> str | None:

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col, select, update
 
-from storage.direct import reading
+from storage.direct import LOCKED, reading
 from storage.folding import fold
 from storage.scope import Scope
 from storage.tables import Case, Consent, ContactPoint, Conversation, Person, Verification
@@ -60,6 +60,10 @@ class People:
         return (
             direct.held(ContactPoint, contact_id) or (await direct.find(ContactPoint, "WHERE id = %s", contact_id))[0]
         )
+
+    async def contact_alone(self, contact_id: UUID) -> ContactPoint | None:
+        """The contact point, which nobody else may write until this transaction ends."""
+        return next(iter(await self._scope.direct.find(ContactPoint, LOCKED, contact_id)), None)
 
     async def ensure(
         self,

@@ -5,6 +5,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from console.pages import Pages
 from console.public.chat import ChatRoutes
+from console.public.unsubscribe import UnsubscribeRoutes
 from console.public.webhooks import WebhookRoutes
 from console.site import Site
 
@@ -23,6 +24,7 @@ def public_routes(site: Site, pages: Pages) -> APIRouter:
         return RedirectResponse("/chat" if site.webchat_account else "/desk", status_code=303)
 
     routes.include_router(WebhookRoutes(site).routes())
+    routes.include_router(UnsubscribeRoutes(site, pages).routes())
     if site.webchat_account is not None:
         routes.include_router(ChatRoutes(site, pages, site.webchat_account).routes())
     return routes
