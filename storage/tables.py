@@ -205,6 +205,25 @@ class Case(SQLModel, table=True):
     closed_at: datetime | None = maybe_moment()
 
 
+class Survey(SQLModel, table=True):
+    """What the customer says of a solved case, or why they were not asked. One for a case, whatever becomes of it."""
+
+    __tablename__ = "surveys"
+    __table_args__ = (Index("surveys_planned", "planned_at"),)
+
+    case_id: UUID = Field(foreign_key="cases.id", primary_key=True)
+    state: str = text_column()  # waiting | asked | answered | unanswered | not_sent
+    reason: str | None = maybe_text()  # not_sent: off type harm consent unreachable undelivered busy reopened before
+    approved_by: str | None = maybe_text()  # agent:<id> who says that it may be sent after harm
+    csat: int | None = None  # the solution, 1 to 5
+    nps: int | None = None  # whether they would recommend us, 0 to 10
+    comment: str | None = maybe_text()
+    planned_at: datetime = moment()  # when the case was called solved
+    asked_at: datetime | None = maybe_moment()
+    reminded_at: datetime | None = maybe_moment()
+    answered_at: datetime | None = maybe_moment()
+
+
 class CaseMessage(SQLModel, table=True):
     """A message or an outgoing row that belongs to a case."""
 
