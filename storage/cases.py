@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from storage.direct import LOCKED, blank, inserting
+from storage.notices import Notices
 from storage.scope import Scope
 from storage.tables import Case, CaseEvent, Label
 
@@ -26,8 +27,9 @@ class BrokenChain(Exception):
 class Cases:
     """Open, find and change cases; nothing changes without an event."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, notices: Notices | None = None) -> None:
         self._scope = scope
+        self._notices = notices
 
     async def get(self, case_id: UUID, *, lock: bool = False) -> Case | None:
         """One case."""
@@ -96,6 +98,8 @@ class Cases:
         """Say that messages or outgoing rows belong to a case."""
         if entries:
             self._scope.direct.later((_LINK, (case_id, list(entries))))
+            if self._notices is not None:
+                self._notices.link(case_id, entries)
 
     def label(self, **values: Any) -> None:
         """Keep an agent's correction as an example to learn from."""

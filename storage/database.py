@@ -10,14 +10,20 @@ from storage.direct import Session
 from storage.ids import Ids
 from storage.migrate import sqlalchemy_url
 from storage.scope import Scope
-from storage.transaction import Transaction
+from storage.transaction import Teller, Transaction
 
 
 class Database:
-    """A pool of connections. `url` is postgresql://…"""
+    """A pool of connections. `url` is postgresql://…
 
-    def __init__(self, url: str, *, now: Callable[[], datetime], ids: Ids, pool_size: int = 16) -> None:
+    `teller` is shown what each transaction changed, before the commit: what it writes stands or falls with it.
+    """
+
+    def __init__(
+        self, url: str, *, now: Callable[[], datetime], ids: Ids, pool_size: int = 16, teller: Teller | None = None
+    ) -> None:
         self.url = url
+        self._teller = teller
         self._now = now
         self._ids = ids
         self._engine = create_async_engine(
@@ -34,7 +40,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits when the block ends, rolls back when it raises."""
         async with Session(self._engine) as session, session.begin():
-            transaction = Transaction(Scope(session, session.direct, self._now, self._ids))
+            transaction = Transaction(Scope(session, session.direct, self._now, self._ids), self._teller)
             yield transaction
             await transaction.complete()
 

@@ -29,6 +29,7 @@ LOCKED = "WHERE id = %s FOR NO KEY UPDATE"
 """The rest of a `reading` of one row that nobody else may write until this transaction ends."""
 
 Row = TypeVar("Row", bound=SQLModel)
+Watch = Callable[[Sequence[SQLModel], Sequence[tuple[SQLModel, tuple[str, ...]]]], None]
 
 
 class Vanished(Exception):
@@ -59,6 +60,7 @@ class Direct:
         self._driver: AsyncConnection[TupleRow] | None = None
         self._later: list[Statement] = []
         self._known: list[SQLModel] = []  # the session itself forgets what nobody else holds, and reads it again
+        self.watch: Watch | None = None  # sees what will be written: new objects, and changed ones with their columns
 
     async def run(self, *statements: Statement) -> list[list[tuple[Any, ...]]]:
         """Write what is pending, then run them in their order; in one journey. Gives the rows of each.
@@ -71,6 +73,8 @@ class Direct:
         changed = sorted(((one, names) for one in sync.dirty if (names := _changed(one))), key=_first_held)
         before = [inserting(one) for one in fresh] + [_update(one, names) for one, names in changed] + self._later
         self._later = []
+        if self.watch is not None and (fresh or changed):
+            self.watch(fresh, changed)
         found = await self._journey([*before, *statements])
         if not all(found[len(fresh) : len(fresh) + len(changed)]):
             raise Vanished(", ".join(sorted({type(one).__name__ for one, _ in changed})))

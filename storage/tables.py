@@ -530,3 +530,46 @@ class Audit(SQLModel, table=True):
     action: str
     object: str
     detail: Json = json_object()
+
+
+class WebhookLine(SQLModel, table=True):
+    """The events of one case for one webhook: the next waits for the one before."""
+
+    __tablename__ = "webhook_lines"
+    __table_args__ = (
+        Index("webhook_lines_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("webhook_lines_delivered", "webhook", "delivered_at"),
+        Index("webhook_lines_failing", "webhook", "failed_at", postgresql_where=text("failed_at IS NOT NULL")),
+    )
+
+    id: UUID = Field(primary_key=True)
+    webhook: str = text_column()  # its name in config.yaml
+    case_id: UUID = Field(foreign_key="cases.id", index=True)
+    last_number: int = 0
+    failures: int = 0  # in a row
+    due_at: datetime | None = maybe_moment()  # of the next attempt; null: nothing waits
+    delivered_at: datetime | None = maybe_moment()
+    failed_at: datetime | None = maybe_moment()  # null: the last attempt did well
+    last_error: str | None = maybe_text()
+
+
+class WebhookEvent(SQLModel, table=True):
+    """Something that another program is told, written in the transaction in which it happened."""
+
+    __tablename__ = "webhook_events"
+    __table_args__ = (
+        UniqueConstraint("line_id", "key", name="webhook_events_once"),
+        Index("webhook_events_waiting", "line_id", "number", postgresql_where=text("state = 'waiting'")),
+        Index("webhook_events_settled", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
+    )
+
+    id: UUID = Field(primary_key=True)
+    line_id: UUID = Field(foreign_key="webhook_lines.id")
+    number: int
+    kind: str = text_column()  # case.opened | case.changed | case.message | case.solved | case.flagged
+    key: str = text_column()  # of the happening
+    data: Json = json_object()
+    at: datetime = moment()
+    state: str = Field(default="waiting", sa_type=Text)  # waiting | delivered | given up
+    attempts: int = 0
+    settled_at: datetime | None = maybe_moment()

@@ -1,7 +1,8 @@
 """One transaction: everything that the bot can read and write, by noun."""
 
+from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import Literal
+from typing import TypeAlias
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,6 +16,7 @@ from storage.early import Early
 from storage.inbox import Inbox
 from storage.listen import ring
 from storage.messages import Messages
+from storage.notices import Notices
 from storage.outbox import Outbox
 from storage.pacing import Pacing
 from storage.people import People
@@ -24,14 +26,19 @@ from storage.scope import Scope
 from storage.similar import Similar
 from storage.timers import Cursors, Limits, Timers
 from storage.traffic import Traffic
-from storage.wake import wake_statement
+from storage.wake import Kind, wake_statement
+from storage.webhooks import Webhooks
 
 
 class Transaction:
     """Kept whole or not at all; made by Database.transaction()."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, teller: "Teller | None" = None) -> None:
         self._scope = scope
+        self._teller = teller
+        self._notices = Notices() if teller is not None else None
+        if self._notices is not None:
+            scope.direct.watch = self._notices.note
         self._wakes: dict[tuple[str, UUID], Statement] = {}
         self._topics: dict[str, None] = {}  # in the order of ringing, each once
 
@@ -73,7 +80,7 @@ class Transaction:
     @cached_property
     def cases(self) -> Cases:
         """Cases and their history."""
-        return Cases(self._scope)
+        return Cases(self._scope, self._notices)
 
     @cached_property
     def similar(self) -> Similar:
@@ -126,6 +133,11 @@ class Transaction:
         return Inbox(self._scope)
 
     @cached_property
+    def webhooks(self) -> Webhooks:
+        """What other programs are told."""
+        return Webhooks(self._scope)
+
+    @cached_property
     def traffic(self) -> Traffic:
         """What passes through the accounts."""
         return Traffic(self._scope)
@@ -143,8 +155,8 @@ class Transaction:
         """The person, their addresses and the (locked) case of a conversation that the caller has locked."""
         return await scene(self._scope.direct, conversation_id, case_id)
 
-    async def wake(self, kind: Literal["turn", "send"], key: UUID, *, lane: str = "") -> None:
-        """Say "run this conversation now" when this transaction commits; sends have one lane per account."""
+    async def wake(self, kind: Kind, key: UUID, *, lane: str = "") -> None:
+        """Say "run this now" when this transaction commits; sends have one lane per account, hooks per webhook."""
         self._wakes[kind, key] = wake_statement(kind, key, lane)
 
     async def ring(self, topic: str) -> None:
@@ -153,6 +165,10 @@ class Transaction:
 
     async def complete(self) -> None:
         """What is done once, at the end: `Database.transaction` calls it before it commits."""
+        if self._teller is not None and self._notices is not None:
+            await self._scope.direct.run()  # what is still to be written is told as well
+            if self._notices:
+                await self._teller(self, self._notices)
         # in one order for everybody, so that two transactions never wait for each other
         last = [self._wakes[one] for one in sorted(self._wakes)]
         if self._topics:
@@ -164,3 +180,7 @@ class Transaction:
     async def flush(self) -> None:
         """Write what is pending, so that the queries that follow see it."""
         await self._scope.direct.run()
+
+
+Teller: TypeAlias = Callable[[Transaction, Notices], Awaitable[None]]
+"""Writes what is told outside of what a transaction changed, into the same transaction."""

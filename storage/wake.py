@@ -20,7 +20,7 @@ from storage.shift import Pace, Shift, WorkerEnded
 
 __all__ = ["Handler", "Kind", "Pace", "Worker", "WorkerEnded", "queue_of", "wake", "wake_statement"]
 
-Kind = Literal["turn", "send"]
+Kind = Literal["turn", "send", "hook"]
 Handler = Callable[[UUID], Awaitable[None]]
 
 # A wake-up that waits already is locked: no worker starts it before this transaction is over, so it sees our rows. Whom
@@ -67,8 +67,8 @@ class Worker:
     """Runs wake-ups: never two of one key at once, on any number of machines.
 
     `turns` and `sends` are how many run at a time; each lane has `sends` of its own, so that a provider that hangs
-    stops neither understanding nor the other channels. A handler that raises is written down and that is all: our
-    rows say what is still to be done, and the sweep wakes it again.
+    stops neither understanding nor the other channels; and each of the `webhooks` has `hooks`. A handler that raises is
+    written down and that is all: our rows say what is still to be done, and the sweep wakes it again.
     """
 
     def __init__(
@@ -79,6 +79,8 @@ class Worker:
         turns: int = 4,
         sends: int = 16,
         lanes: Sequence[str] = (),
+        hooks: int = 4,
+        webhooks: Sequence[str] = (),
         log: logging.Logger,
         pace: Pace | None = None,
     ) -> None:
@@ -86,6 +88,7 @@ class Worker:
         self._handlers = handlers
         self._queues = {queue_of("turn"): turns, queue_of("send"): sends}
         self._queues |= {queue_of("send", lane): sends for lane in lanes}
+        self._queues |= {queue_of("hook", name): hooks for name in webhooks}
         self._log = log
         self._pace = pace or Pace()
 
