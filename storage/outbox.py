@@ -17,8 +17,8 @@ RANK = {"queued": 0, "sending": 1, "uncertain": 2, "sent": 3, "delivered": 4, "r
 """A delivery never goes back (A0-4); `failed` and `withdrawn` are decided beside this order."""
 
 _WAITING = "WHERE conversation_id = %s AND state IN ('queued', 'sending') ORDER BY number LIMIT %s"
-_LINE = (  # nothing leaves on an account that rests
-    "WHERE conversation_id = %s AND state IN ('queued', 'sending')"
+_LINE = (  # nothing leaves on an account that rests, nor to an address that must be proved first
+    "WHERE conversation_id = %s AND state IN ('queued', 'sending') AND NOT awaits_proof"
     " AND NOT EXISTS (SELECT 1 FROM pauses WHERE pauses.account = outgoing.account) ORDER BY number LIMIT %s"
 )
 _REFUSES = (  # anything at all: what it is, and whether it matters for the row, is for the caller to read
@@ -26,7 +26,7 @@ _REFUSES = (  # anything at all: what it is, and whether it matters for the row,
     " AND (at.opted_out_at IS NOT NULL OR at.consent @? '$.* ? (@ == false)'))"
 )
 _MORE = (
-    "SELECT EXISTS (SELECT 1 FROM outgoing WHERE state IN ('queued', 'sending') AND id <> %s"
+    "SELECT EXISTS (SELECT 1 FROM outgoing WHERE state IN ('queued', 'sending') AND NOT awaits_proof AND id <> %s"
     " AND conversation_id = (SELECT conversation_id FROM outgoing WHERE id = %s)),"
     " EXISTS (SELECT 1 FROM early_reports WHERE account = %s AND provider_id = %s)"
 )
@@ -80,6 +80,15 @@ class Outbox:
             reading(Outgoing, LOCKED, outgoing_id), (_MORE, (outgoing_id, outgoing_id, account, provider_id))
         )
         return next(iter(direct.load(Outgoing, found)), None), more, early
+
+    async def held_up(self, account: str, limit: int = 200) -> list[UUID]:
+        """Conversations with rows for an account, the one that waited longest first: it goes on after a rest."""
+        waits = (
+            "SELECT conversation_id FROM outgoing WHERE account = %s AND state IN ('queued', 'sending')"
+            " AND NOT awaits_proof GROUP BY conversation_id ORDER BY min(created_at) LIMIT %s"
+        )
+        [found] = await self._scope.direct.run((waits, (account, limit)))
+        return [one[0] for one in found]
 
     async def waiting(self, conversation_id: UUID, limit: int = 20) -> list[Outgoing]:
         """Rows of a (locked) conversation that have not left, in their order."""
@@ -218,6 +227,7 @@ class Outbox:
                 col(Outgoing.not_before) <= now,
                 col(Outgoing.not_before) > now - window,
                 col(Outgoing.not_before) > col(Outgoing.created_at),
+                ~col(Outgoing.awaits_proof),
                 ~_RESTS,
             )
             .distinct()
@@ -239,6 +249,7 @@ class Outbox:
                     (col(Outgoing.state) == "queued") & (col(Outgoing.not_before) < limit_at),
                     (col(Outgoing.state) == "sending") & (col(Outgoing.sending_at) < limit_at),
                 ),
+                ~col(Outgoing.awaits_proof),
                 ~_RESTS,
             )
             .group_by(col(Conversation.id), col(Conversation.account))

@@ -77,10 +77,10 @@ class Pacing:
         """The accounts on which nothing leaves, by name."""
         return await self._scope.direct.find(Pause, "ORDER BY account")
 
-    async def pause(self, account: str, by: str) -> bool:
+    async def pause(self, account: str, by: str, why: str = "") -> bool:
         """Let nothing leave from the commit on. False: it rests already."""
-        put = "INSERT INTO pauses (account, since, by) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1"
-        [found] = await self._scope.direct.run((put, (account, self._scope.now(), by)))
+        put = "INSERT INTO pauses (account, since, by, why) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1"
+        [found] = await self._scope.direct.run((put, (account, self._scope.now(), by, why)))
         return bool(found)
 
     async def resume(self, account: str) -> bool:

@@ -83,6 +83,7 @@ class Conversation(SQLModel, table=True):
     account: str
     thread_key: str = text_column()
     speaker: str = Field(default="bot")  # bot | agent:<id>
+    taken_at: datetime | None = maybe_moment()  # when the person who speaks here took it
     state: Json = json_object()  # the pending question, nothing else
     case_id: UUID | None = Field(default=None, foreign_key="cases.id", index=True)
     answer_after: datetime | None = maybe_moment()  # the burst window ends; null: nothing to answer
@@ -266,6 +267,7 @@ class Outgoing(SQLModel, table=True):
         Index("outgoing_measured", "created_at", postgresql_where=text("kind IN ('ack', 'answer', 'receipt')")),
         Index("outgoing_failed", "created_at", "id", postgresql_where=text("state IN ('failed', 'uncertain')")),
         Index("outgoing_unread", "account", "sent_at", postgresql_where=text("state = 'sent' AND fallback_at IS NULL")),
+        Index("outgoing_awaiting", "created_at", postgresql_where=text("awaits_proof")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -289,6 +291,7 @@ class Outgoing(SQLModel, table=True):
     provider_id: str | None = maybe_text()
     fallback_of: UUID | None = None
     fallback_at: datetime | None = maybe_moment()  # when another channel took over
+    awaits_proof: bool = False  # nobody has proved yet whose address it is, and its words are personal
     as_template: bool = False  # the provider says that free text may not go there now
     slot_at: datetime | None = maybe_moment()  # its turn at the pace that the provider bears
     created_at: datetime = moment()
@@ -342,7 +345,23 @@ class Pause(SQLModel, table=True):
 
     account: str = Field(sa_type=Text, primary_key=True)
     since: datetime = moment()
-    by: str = text_column()
+    by: str = text_column()  # agent:<id>
+    why: str = text_column()
+
+
+class AccountFault(SQLModel, table=True):
+    """A provider refuses what an account sends, whoever it is for, until the operator mends something."""
+
+    __tablename__ = "account_faults"
+
+    account: str = Field(sa_type=Text, primary_key=True)
+    since: datetime = moment()
+    last_at: datetime = moment()
+    times: int = 1
+    reason: str = text_column()
+    conversation_id: UUID = Field(foreign_key="conversations.id")  # of the message that showed it last
+    told_at: datetime | None = maybe_moment()
+    mended_at: datetime | None = maybe_moment()
 
 
 class Consent(SQLModel, table=True):

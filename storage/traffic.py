@@ -13,6 +13,11 @@ SELECT account, max(came), max(gone) FROM (
 ) AS ways GROUP BY account
 """
 
+_WAITING = (  # by the index of what waits, however much has left
+    "SELECT account, count(*), min(created_at) FROM outgoing"
+    " WHERE state IN ('queued', 'sending') AND NOT awaits_proof GROUP BY account"
+)
+
 
 @dataclass(frozen=True)
 class Last:
@@ -20,6 +25,14 @@ class Last:
 
     came: datetime | None = None
     gone: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What is written and has not left: how many messages, and since when the oldest."""
+
+    rows: int
+    since: datetime
 
 
 class Traffic:
@@ -32,3 +45,8 @@ class Traffic:
         """Of each account that ever carried a message; in one statement, which reads two tables whole."""
         [found] = await self._scope.direct.run((_LAST, ()))
         return {account: Last(came, gone) for account, came, gone in found}
+
+    async def waiting(self) -> dict[str, Waiting]:
+        """What waits on each account that anything waits on."""
+        [found] = await self._scope.direct.run((_WAITING, ()))
+        return {account: Waiting(rows, since) for account, rows, since in found}

@@ -13,6 +13,7 @@ from storage.conversations import Conversations
 from storage.desk_threads import DeskThreads
 from storage.direct import Statement
 from storage.early import Early
+from storage.faults import Faults
 from storage.inbox import Inbox
 from storage.listen import ring
 from storage.messages import Messages
@@ -76,6 +77,11 @@ class Transaction:
     def pacing(self) -> Pacing:
         """How fast it may leave, and where not at all."""
         return Pacing(self._scope)
+
+    @cached_property
+    def faults(self) -> Faults:
+        """Accounts whose provider refuses everything."""
+        return Faults(self._scope)
 
     @cached_property
     def cases(self) -> Cases:

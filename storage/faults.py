@@ -1,0 +1,56 @@
+"""Accounts whose provider refuses what they send, whoever it is for: kept once for each, not once for each message."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from storage.scope import Scope
+from storage.tables import AccountFault
+
+_NOTE = """
+INSERT INTO account_faults AS fault (account, since, last_at, times, reason, conversation_id)
+VALUES (%(account)s, %(now)s, %(now)s, 1, %(reason)s, %(talk)s)
+ON CONFLICT (account) DO UPDATE SET
+  since = CASE WHEN fault.mended_at IS NULL THEN fault.since ELSE excluded.since END,
+  times = CASE WHEN fault.mended_at IS NULL THEN fault.times + 1 ELSE 1 END,
+  last_at = excluded.last_at, reason = excluded.reason, conversation_id = excluded.conversation_id, mended_at = NULL
+"""
+_UNTOLD = (  # one that comes back within the pause was told of
+    "WHERE mended_at IS NULL AND (told_at IS NULL OR (told_at < since AND told_at < %s))"
+    " ORDER BY since FOR UPDATE SKIP LOCKED"
+)
+_MENDED = """
+UPDATE account_faults AS fault SET mended_at = %(now)s WHERE mended_at IS NULL AND last_at < %(quiet)s AND EXISTS (
+  SELECT 1 FROM outgoing WHERE outgoing.account = fault.account AND sent_at > fault.last_at) RETURNING account
+"""
+
+
+class Faults:
+    """Note, tell and forget."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def note(self, account: str, reason: str, conversation_id: UUID) -> None:
+        """It was refused again. The row is written last in a transaction: all senders of the account share it."""
+        values = {"account": account, "now": self._scope.now(), "reason": reason[:500], "talk": conversation_id}
+        self._scope.direct.later((_NOTE, values))
+
+    async def open(self) -> list[AccountFault]:
+        """Those that stand, by name."""
+        return await self._scope.direct.find(AccountFault, "WHERE mended_at IS NULL ORDER BY account")
+
+    async def untold(self, pause: timedelta) -> list[AccountFault]:
+        """Those that nobody was told of, locked; one that came back only if the last word is older than `pause`."""
+        return await self._scope.direct.find(AccountFault, _UNTOLD, self._scope.now() - pause)
+
+    async def close_mended(self, quiet_for: timedelta) -> list[str]:
+        """End those whose account has sent something since, and refused nothing for so long. Gives their names."""
+        now: datetime = self._scope.now()
+        [found] = await self._scope.direct.run((_MENDED, {"now": now, "quiet": now - quiet_for}))
+        return [account for (account,) in found]
+
+    async def mend(self, account: str) -> bool:
+        """Somebody says that it is mended. False: nothing was broken."""
+        ended = "UPDATE account_faults SET mended_at = %s WHERE account = %s AND mended_at IS NULL RETURNING 1"
+        [found] = await self._scope.direct.run((ended, (self._scope.now(), account)))
+        return bool(found)
