@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from storage.direct import LOCKED, blank, inserting
+from storage.merges import surviving
 from storage.notices import Notices
 from storage.scope import Scope
 from storage.tables import Case, CaseEvent, Label
@@ -17,6 +18,7 @@ GENESIS = "0" * 64
 
 
 _FREE = "ON CONFLICT (code) DO NOTHING RETURNING id"
+_SURVIVING = f"WHERE id IN ({surviving('%s')})"
 _LINK = "INSERT INTO case_messages (case_id, entry_id) SELECT %s, unnest(%s::uuid[]) ON CONFLICT DO NOTHING"
 
 
@@ -37,8 +39,11 @@ class Cases:
         return next(iter(await self._scope.direct.find(Case, rest, case_id)), None)
 
     async def by_code(self, *codes: str) -> Case | None:
-        """The case with one of these codes, in their canonical form (a bare code may have either prefix)."""
-        return (await self._scope.session.exec(select(Case).where(col(Case.code).in_(codes)))).first()
+        """The case with one of these codes, in their canonical form (a bare code may have either prefix).
+
+        The code of a case that was merged gives the one that goes on for it.
+        """
+        return next(iter(await self._scope.direct.find(Case, _SURVIVING, list(codes))), None)
 
     async def of_person(self, person_id: UUID, limit: int = 20) -> list[Case]:
         """A person's cases, newest first."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlmodel import and_, case, col, func, or_, select, update
 
 from storage.direct import LOCKED, blank, inserting, reading
@@ -69,9 +70,16 @@ class Conversations:
 
         They share a case; or an address without threads, where all cases of the person are talked of in one line.
         """
+        return await self._together(Conversation.id == conversation_id)
+
+    async def together_about(self, *case_ids: UUID) -> list[Conversation]:
+        """The same of several cases at once, locked in the one order of everybody."""
+        return await self._together(col(Conversation.case_id).in_(case_ids))
+
+    async def _together(self, first: ColumnElement[bool] | bool) -> list[Conversation]:
         near = (
             select(Conversation.id, Conversation.case_id, Conversation.contact_point_id, Conversation.thread_key)
-            .where(Conversation.id == conversation_id)
+            .where(first)
             .cte("near", recursive=True)
         )
         one_line = and_(

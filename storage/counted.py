@@ -63,7 +63,7 @@ class CasesCounted:
 
     def condition(self) -> tuple[str, dict[str, Any]]:
         """SQL and its values."""
-        found, values = ["true"], dict[str, Any]()
+        found, values = ["k.merged_into IS NULL"], dict[str, Any]()  # counted once, with the case that goes on
         for name in ("account", "type", "severity", "status", "solved_by"):
             if (value := getattr(self, name)) is not None:
                 found.append(f"k.{name} = :{name}")

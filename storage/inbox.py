@@ -10,6 +10,7 @@ from sqlalchemy import text, union
 from sqlmodel import col, select
 
 from storage.folding import fold
+from storage.merges import surviving
 from storage.scope import Scope
 from storage.tables import Attachment, CaseEvent, CaseMessage, Conversation, Message, Note, Outgoing
 
@@ -206,7 +207,7 @@ class Inbox:
     async def search(self, words: str, codes: Sequence[str], limit: int = 30) -> list[QueueRow]:
         """Conversations by the code of their case, else by the person's name, address or any word that was written."""
         if codes:
-            query = f"{_ROW} WHERE k.code = ANY(:codes) ORDER BY c.last_at DESC"
+            query = f"{_ROW} WHERE k.id IN ({surviving(':codes')}) ORDER BY c.last_at DESC"
             if found := await self._rows(query, {"codes": list(codes)}):
                 return found  # else it is a word: one name in thirty has the right check symbol
         terms = [term for term in fold(words).replace(":", " ").replace("'", " ").split() if term]

@@ -119,6 +119,16 @@ class Outbox:
         )
         return (await self._scope.session.exec(query)).rowcount
 
+    async def withdraw_about(self, case_id: UUID) -> int:
+        """Waiting rows of the bot about this case will not leave: it goes on as part of another one."""
+        query = (
+            update(Outgoing)
+            .where(col(Outgoing.case_id) == case_id, col(Outgoing.state) == "queued", col(Outgoing.author) == "bot")
+            .values(state="withdrawn")
+            .execution_options(synchronize_session="fetch")
+        )
+        return (await self._scope.session.exec(query)).rowcount
+
     async def withdraw_late_acks(self, conversation_id: UUID, now: datetime) -> None:
         """The Answer is there before a late Ack was due: the Ack need not leave."""
         query = (

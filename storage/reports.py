@@ -1,4 +1,7 @@
-"""Managers' figures, straight from the tables that the bot writes (I10, I17, I25, I28, I29)."""
+"""Managers' figures, straight from the tables that the bot writes (I10, I17, I25, I28, I29).
+
+A case that was merged into another is counted with that one: once.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -84,7 +87,7 @@ class Reports:
            WHERE kind = 'person' AND received_at >= :start AND received_at < :end GROUP BY 1, 2),
         opened AS (
           SELECT (opened_at AT TIME ZONE :tz)::date AS day, account, count(*) AS n FROM cases
-           WHERE opened_at >= :start AND opened_at < :end GROUP BY 1, 2)
+           WHERE opened_at >= :start AND opened_at < :end AND merged_into IS NULL GROUP BY 1, 2)
         SELECT coalesce(s.day, o.day) AS day, coalesce(s.account, o.account) AS account,
                coalesce(s.n, 0) AS messages, coalesce(o.n, 0) AS cases
           FROM said s FULL JOIN opened o ON o.day = s.day AND o.account = s.account ORDER BY 1, 2"""
@@ -93,7 +96,8 @@ class Reports:
     async def by_type(self, start: datetime, end: datetime) -> list[TypeCount]:
         """Cases opened in the period by type and severity (I10)."""
         query = """SELECT type, severity, count(*) AS cases FROM cases
-                    WHERE opened_at >= :start AND opened_at < :end GROUP BY 1, 2 ORDER BY 1, 2"""
+                    WHERE opened_at >= :start AND opened_at < :end AND merged_into IS NULL
+                    GROUP BY 1, 2 ORDER BY 1, 2"""
         return [TypeCount(**row) for row in await self._rows(query, {"start": start, "end": end})]
 
     async def waits(self, start: datetime, end: datetime) -> list[Wait]:
@@ -113,13 +117,14 @@ class Reports:
                count(*) FILTER (WHERE EXISTS (SELECT 1 FROM labels l WHERE l.case_id = k.id)) AS corrected,
                count(*) FILTER (WHERE e.data->>'source' = 'rules') AS by_rules
           FROM cases k LEFT JOIN case_events e ON e.case_id = k.id AND e.number = 1
-         WHERE k.opened_at >= :start AND k.opened_at < :end GROUP BY 1 ORDER BY 1"""
+         WHERE k.opened_at >= :start AND k.opened_at < :end AND k.merged_into IS NULL GROUP BY 1 ORDER BY 1"""
         return [UnderstoodWeek(**row) for row in await self._rows(query, {"tz": timezone, "start": start, "end": end})]
 
     async def standing(self, start: datetime, end: datetime, today: date) -> Standing:
         """Opened and solved in the period; what is open, overdue (I25) and flagged now."""
         query = """
-        SELECT (SELECT count(*) FROM cases WHERE opened_at >= :start AND opened_at < :end) AS opened,
+        SELECT (SELECT count(*) FROM cases WHERE opened_at >= :start AND opened_at < :end
+                   AND merged_into IS NULL) AS opened,
                (SELECT count(*) FROM cases WHERE closed_at IS NULL) AS open,
                (SELECT count(*) FROM cases WHERE closed_at IS NULL AND due < :today) AS overdue,
                (SELECT count(*) FROM conversations WHERE flagged_at IS NOT NULL AND closed_at IS NULL

@@ -78,7 +78,10 @@ _KEPT = """
 SELECT EXISTS (SELECT FROM information_schema.columns
                 WHERE table_name = 'case_embeddings' AND column_name = 'embedding')
 """
-_FIND = "SELECT * FROM similar_cases(%s, %s, %s)"
+_FIND = (
+    "SELECT * FROM similar_cases(%s, %s, %s) AS alike"
+    " WHERE NOT EXISTS (SELECT 1 FROM cases WHERE cases.code = alike.code AND merged_into IS NOT NULL)"
+)
 
 
 @dataclass(frozen=True)

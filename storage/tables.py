@@ -174,6 +174,7 @@ class Case(SQLModel, table=True):
         Index("cases_open", "due", "id", postgresql_where=text("closed_at IS NULL")),
         Index("cases_opened", "opened_at", "id"),
         Index("cases_solved", "solved_at", postgresql_where=text("solved_at IS NOT NULL")),
+        Index("cases_merged", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)
@@ -204,6 +205,26 @@ class Case(SQLModel, table=True):
     receipt_at: datetime | None = maybe_moment()
     first_human_at: datetime | None = maybe_moment()
     closed_at: datetime | None = maybe_moment()
+    # the case that goes on for both; this one is closed then, and its state is the one that it was left in
+    merged_into: UUID | None = Field(default=None, foreign_key="cases.id")
+
+
+class Merge(SQLModel, table=True):
+    """A case that an agent merged into another one of the same person, and what is needed to undo it."""
+
+    __tablename__ = "merges"
+    __table_args__ = (Index("merges_standing", "case_id", unique=True, postgresql_where=text("undone_at IS NULL")),)
+
+    id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="cases.id")
+    into_id: UUID = Field(foreign_key="cases.id", index=True)
+    agent_id: UUID = Field(foreign_key="agents.id")
+    reason: str = text_column()
+    kept: Json = json_object()  # what was changed, as it was before and after
+    notice_id: UUID | None = None  # the message that told the customer
+    at: datetime = moment()
+    undone_at: datetime | None = maybe_moment()
+    undone_by: UUID | None = Field(default=None, foreign_key="agents.id")
 
 
 class Survey(SQLModel, table=True):
@@ -541,7 +562,10 @@ class Audit(SQLModel, table=True):
     """Who did what in the console."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index("audit_at", "at", "id"),)
+    __table_args__ = (
+        Index("audit_at", "at", "id"),
+        Index("audit_joins", "object", postgresql_where=text("action = 'people joined'")),
+    )
 
     id: UUID = Field(primary_key=True)
     at: datetime = moment()

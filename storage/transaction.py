@@ -16,6 +16,7 @@ from storage.early import Early
 from storage.faults import Faults
 from storage.inbox import Inbox
 from storage.listen import ring
+from storage.merges import Merges
 from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbox import Outbox
@@ -87,6 +88,11 @@ class Transaction:
     def cases(self) -> Cases:
         """Cases and their history."""
         return Cases(self._scope, self._notices)
+
+    @cached_property
+    def merges(self) -> Merges:
+        """Cases that were merged into another."""
+        return Merges(self._scope)
 
     @cached_property
     def similar(self) -> Similar:
