@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from demo.mail import MailStandIn
+from demo.provider import Picture
 from demo.slack import ACTION, SlackStandIn
-from demo.standin import Bubble, Phone, Picture, StandIn
+from demo.standin import Bubble, Phone, StandIn
 from demo.telegram import TelegramStandIn
 from demo.twilio import TwilioStandIn
 

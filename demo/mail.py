@@ -14,7 +14,8 @@ from email.utils import format_datetime, formataddr, make_msgid, parseaddr
 from demo.lines import line_server
 from demo.mail_imap import ImapTalk, Mail
 from demo.mail_smtp import SmtpTalk
-from demo.standin import Bubble, Diary, Failing, Picture, StandIn, State
+from demo.provider import Failing, Picture
+from demo.standin import Bubble, Diary, StandIn, State
 
 
 @dataclass

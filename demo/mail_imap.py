@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from email import message_from_bytes
 from typing import Protocol
 
-from demo.standin import Failing
+from demo.provider import Failing
 
 CAPABILITIES = "IMAP4rev1 IDLE SASL-IR AUTH=PLAIN AUTH=XOAUTH2"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -5,7 +5,7 @@ import base64
 import re
 from typing import Protocol
 
-from demo.standin import Failing
+from demo.provider import Failing
 
 SIZE = 25_000_000  # bytes that a mail may have
 _PATH = re.compile(r"<([^<>]*)>")

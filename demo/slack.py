@@ -18,8 +18,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from demo.pace import Throttle
+from demo.provider import Failing, Picture
 from demo.slack_blocks import Refusal, buttons_of, limits, shown
-from demo.standin import Bubble, Diary, Failing, Picture, StandIn, State
+from demo.standin import Bubble, Diary, StandIn, State
 
 APP, BOT, TEAM = "U0ACUSE", "B0ACUSE", "T0NUBE"
 SCOPES = (

@@ -1,23 +1,12 @@
-"""What all stand-ins share: the people's phones, the failures on demand, and a diary of what happened."""
+"""The page's half of all stand-ins: the people's phones, and a diary of what happened."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-Judge = Callable[[str, dict[str, Any], set[str]], list[str]]
-"""Method, parameters and names of files of a call in; what is wrong with it by the provider's description out."""
-
-
-class Failing(StrEnum):
-    """How a provider misbehaves."""
-
-    NOT = "not"
-    DOWN = "down"
-    BUSY = "busy"
-    REFUSES = "refuses"
-    SLOW = "slow"
+from demo.provider import Picture, Provider
 
 
 class State(StrEnum):
@@ -27,15 +16,6 @@ class State(StrEnum):
     DELIVERED = "delivered"
     READ = "read"
     FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A file in a message."""
-
-    name: str
-    type: str
-    content: bytes = field(repr=False)
 
 
 @dataclass(kw_only=True)
@@ -74,15 +54,6 @@ class Phone:
 
 
 @dataclass(frozen=True)
-class Call:
-    """A call of Acuse."""
-
-    method: str
-    parameters: Mapping[str, Any]
-    files: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Happening:
     """A line of the diary."""
 
@@ -114,30 +85,13 @@ class Diary:
             tell(channel)
 
 
-class StandIn:
-    """A provider that keeps its people's phones. Subclasses speak its protocol."""
-
-    kind = ""
+class StandIn(Provider):
+    """A provider whose people have phones that can be looked at."""
 
     def __init__(self, *, now: Callable[[], datetime], diary: Diary | None = None) -> None:
-        self.now = now
+        super().__init__(now=now)
         self.diary = diary or Diary(now)
         self.phones: dict[str, Phone] = {}
-        self.calls: list[Call] = []
-        self.judge: Judge | None = None
-        self.faults: list[str] = []
-        self.slowness = timedelta(seconds=4)
-        self._failing = Failing.NOT
-        self._times: int | None = None
-
-    @property
-    def failing(self) -> Failing:
-        """How it misbehaves now."""
-        return self._failing
-
-    def fail(self, how: Failing, times: int | None = None) -> None:
-        """Misbehave for so many calls that send, or until told otherwise."""
-        self._failing, self._times = how, times
 
     def phone(self, address: str, name: str = "") -> Phone:
         """The phone at an address, bought now if there was none."""
@@ -149,25 +103,6 @@ class StandIn:
         """All that Acuse sent, phone by phone."""
         return [text for phone in self.phones.values() for text in phone.heard()]
 
-    def fault(self) -> Failing:
-        """How this call that sends goes wrong; uses up one of `times`."""
-        how = self._failing
-        if how is not Failing.NOT and self._times is not None:
-            self._times -= 1
-            if self._times <= 0:
-                self._failing, self._times = Failing.NOT, None
-        if how in (Failing.DOWN, Failing.BUSY, Failing.REFUSES):
-            self.diary.write(self.kind, f"answered_{how}", tone="bad")
-        return how
-
-    def note(self, method: str, parameters: Mapping[str, Any], files: Iterable[str] = ()) -> None:
-        """Keep a call, and let the judge say what is wrong with it."""
-        names = tuple(files)
-        self.calls.append(Call(method, dict(parameters), names))
-        del self.calls[:-1000]
-        if self.judge is not None:
-            self.faults += self.judge(method, dict(parameters), set(names))
-
     def show(self, phone: Phone, bubble: Bubble, *, tell: bool = True) -> Bubble:
         """Put a message on a phone."""
         phone.bubbles.append(bubble)
@@ -175,3 +110,7 @@ class StandIn:
             words = " ".join(bubble.text.split())
             self.diary.write(self.kind, "wrote" if bubble.mine else "arrived", f"{phone.name}: {words[:90]}")
         return bubble
+
+    def tell(self, what: str, detail: str = "", tone: str = "") -> None:
+        """Write it down."""
+        self.diary.write(self.kind, what, detail, tone)

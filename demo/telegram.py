@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from demo.pace import Throttle
-from demo.standin import Bubble, Diary, Failing, Phone, Picture, StandIn, State
+from demo.provider import Failing, Picture
+from demo.standin import Bubble, Diary, Phone, StandIn, State
 from demo.telegram_limits import Refused, caption, keyboard, limited, payload_fits
 
 AGAIN = 1.0  # seconds until a webhook that was not answered well is called again

@@ -1,4 +1,4 @@
-"""The Content API: templates with their approval, and what a person sees of a content."""
+"""Twilio's Content API: templates with their approval, what a person sees of a content, and what Meta bears."""
 
 import itertools
 import json
@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 _VARIABLE = re.compile(r"\{\{(\w+)\}\}")
+BODY, TITLE, ITEM, DESCRIPTION, PAYLOAD, BUTTONS, ITEMS = 1024, 20, 24, 72, 200, 10, 10  # what WhatsApp shows at most
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,31 @@ class Shown:
     """What a person sees of a message. `approved`: an approved template."""
 
     text: str
-    buttons: tuple[tuple[str, str], ...] = ()
+    buttons: tuple[tuple[str, str], ...] = ()  # label, payload
+    items: tuple[tuple[str, str, str], ...] = ()  # of a list: label, payload, description
     approved: bool = False
     name: str = ""
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """Label and payload of all that can be pressed."""
+        return [*self.buttons, *(one[:2] for one in self.items)]
+
+    def whole(self) -> str:
+        """All of it as lines: the text, [buttons], (items of a list)."""
+        pressed = [f"[{label}|{payload}]" for label, payload in self.buttons]
+        return "\n".join([self.text, *pressed, *(f"({'|'.join(one)})" for one in self.items)])
+
+    def faults(self) -> list[str]:
+        """What is longer than WhatsApp shows."""
+        parts = [("a body", self.text, BODY)]
+        for label, payload in self.buttons:
+            parts += [("a button", label, TITLE), ("a payload", payload, PAYLOAD)]
+        for label, payload, description in self.items:
+            parts += [("an item", label, ITEM), ("a payload", payload, PAYLOAD), ("a detail", description, DESCRIPTION)]
+        found = [f"{what} of {len(text)} characters" for what, text, most in parts if len(text) > most]
+        many = len(self.buttons) > BUTTONS or len(self.items) > ITEMS
+        return [*found, "too many choices"] if many else found
 
 
 class Worded(Protocol):
@@ -51,24 +74,27 @@ class ContentApi:
         self._ids = itertools.count(1)
         self.contents: dict[str, dict[str, Any]] = {}
         self.approves = False
+        self.away = 0  # so many calls are answered with 503
 
-    def routes(self, known: Callable[[Request], bool]) -> list[Route]:
+    def routes(self, guarded: Callable[[Callable[[Request], Any]], Callable[[Request], Any]]) -> list[Route]:
         """Below /v1."""
-
-        def guarded(verb: Callable[[Request], Any]) -> Callable[[Request], Any]:
-            async def handle(request: Request) -> Response:
-                return await verb(request) if known(request) else refused(401, 20003, "Authenticate")
-
-            return handle
-
         return [
-            Route("/v1/Content", guarded(self._create), methods=["POST"]),
-            Route("/v1/Content", guarded(self._list)),
-            Route("/v1/ContentAndApprovals", guarded(self._list)),
-            Route("/v1/Content/{sid}", guarded(self._fetch)),
-            Route("/v1/Content/{sid}/ApprovalRequests/whatsapp", guarded(self._submit), methods=["POST"]),
-            Route("/v1/Content/{sid}/ApprovalRequests", guarded(self._approval)),
+            Route("/v1/Content", guarded(self._there(self._create)), methods=["POST"]),
+            Route("/v1/Content", guarded(self._there(self._list))),
+            Route("/v1/ContentAndApprovals", guarded(self._there(self._list))),
+            Route("/v1/Content/{sid}", guarded(self._there(self._fetch))),
+            Route("/v1/Content/{sid}/ApprovalRequests/whatsapp", guarded(self._there(self._submit)), methods=["POST"]),
+            Route("/v1/Content/{sid}/ApprovalRequests", guarded(self._there(self._approval))),
         ]
+
+    def _there(self, verb: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        async def handle(request: Request) -> Response:
+            if self.away:
+                self.away -= 1
+                return refused(503, 20500, "Service unavailable")
+            return await verb(request)  # type: ignore[no-any-return]  # each verb answers
+
+        return handle
 
     def adopt(self, templates: Iterable[Worded]) -> None:
         """As if these had been pushed and approved."""
@@ -92,23 +118,14 @@ class ContentApi:
         """What a message that names a content shows."""
         content = self.contents.get(one["ContentSid"])
         if content is None:
-            return refused(404, 20404, "The requested Content was not found")
+            return refused(400, 21655, "The ContentSid is invalid")
         if "Body" in one or "MediaUrl" in one:
             return refused(400, 21619, "A content cannot go with a body or media")
         try:
             values = {**content.get("variables", {}), **json.loads(one.get("ContentVariables") or "{}")}
-        except ValueError:
+            return _shown(content, lambda text: _VARIABLE.sub(lambda found: str(values[found[1]]), text))
+        except (ValueError, KeyError):
             return refused(400, 21656, "The ContentVariables parameter is invalid")
-        (_, body), *_ = content["types"].items()
-
-        def filled(text: str) -> str:
-            return _VARIABLE.sub(lambda found: str(values.get(found[1], "")), text)
-
-        pairs = [(one_["title"], one_.get("id") or one_["title"]) for one_ in body.get("actions", [])]
-        pairs += [(one_["item"], one_["id"]) for one_ in body.get("items", [])]
-        buttons = tuple((filled(label), filled(payload)) for label, payload in pairs)
-        approved = content["approval_requests"].get("status") == "approved"
-        return Shown(filled(body["body"]), buttons, approved, content["friendly_name"])
 
     async def _create(self, request: Request) -> Response:
         given = json.loads(await request.body())
@@ -147,6 +164,19 @@ class ContentApi:
         sid = f"HX{next(self._ids):032x}"
         self.contents[sid] = {"sid": sid, "account_sid": self._account_sid, "approval_requests": {}, **given}
         return self.contents[sid]
+
+
+def _shown(content: Mapping[str, Any], filled: Callable[[str], str]) -> Shown:
+    (_, body), *_ = content["types"].items()
+    buttons = [(one["title"], one.get("id") or one["title"]) for one in body.get("actions", [])]
+    items = [(one["item"], one["id"], one.get("description") or "") for one in body.get("items", [])]
+    return Shown(
+        filled(body["body"]),
+        tuple((filled(label), filled(payload)) for label, payload in buttons),
+        tuple((filled(label), filled(payload), filled(detail)) for label, payload, detail in items),
+        content["approval_requests"].get("status") == "approved",
+        content["friendly_name"],
+    )
 
 
 def _plain(content: Mapping[str, Any]) -> dict[str, Any]:

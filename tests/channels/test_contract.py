@@ -42,9 +42,10 @@ from channels.webchat import WebChat
 from channels.whatsapp import Settings as WhatsAppSettings
 from channels.whatsapp import WhatsApp
 from channels.whatsapp_templates import load
+from demo.twilio_api import Refusal
+from tests.channels.at_twilio import ACCOUNT, HERE, TOKEN, a_twilio, wire
 from tests.channels.mail_standin import AtMail
 from tests.channels.slack_standin import AtSlack
-from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN, TwilioStandIn
 
 
 def now() -> datetime:
@@ -173,10 +174,8 @@ class AtTwilio:
     person = "+573001112233"
     channel: WhatsApp | Sms
 
-    def __init__(self) -> None:
-        self.twilio = TwilioStandIn()
-        self.trouble = self.twilio.trouble
-        self.heard = self.twilio.heard
+    def __init__(self, kind: str) -> None:
+        self.twilio = a_twilio(kind, now=now)
 
     async def arrive(self, text: str) -> None:
         raise AssertionError("Twilio calls")
@@ -184,23 +183,28 @@ class AtTwilio:
     def confirmed(self) -> int:
         return 0
 
+    def trouble(self, kind: type[ChannelError]) -> bool:
+        self.twilio.refusals.append(Refusal(*{Undeliverable: (400, 21211), Unavailable: (503, 20500)}[kind]))
+        return True
+
+    def heard(self) -> str:
+        return "\n".join(one["shown"] for one in self.twilio.messages)
+
 
 class OnWhatsApp(AtTwilio):
     def __init__(self) -> None:
-        super().__init__()
-        self.twilio.approved(load())
-        self.twilio.webhook = f"{HERE}/webhooks/whatsapp"
+        super().__init__("whatsapp")
+        self.twilio.content.adopt(load())
         settings = WhatsAppSettings.model_validate(SECTIONS["whatsapp"])
         house = House(bytes(32), HERE, "Nube")
-        self.channel = WhatsApp("whatsapp", settings, now=now, house=house, transport=self.twilio)
+        self.channel = WhatsApp("whatsapp", settings, now=now, house=house, transport=wire(self.twilio))
 
 
 class BySms(AtTwilio):
     def __init__(self) -> None:
-        super().__init__()
-        self.twilio.webhook = f"{HERE}/webhooks/sms"
+        super().__init__("sms")
         settings = SmsSettings.model_validate(SECTIONS["sms"])
-        self.channel = Sms("sms", settings, now=now, house=House(bytes(32), HERE, "Nube"), transport=self.twilio)
+        self.channel = Sms("sms", settings, now=now, house=House(bytes(32), HERE, "Nube"), transport=wire(self.twilio))
 
 
 SPOKEN: dict[str, Callable[[], StandIn]] = {

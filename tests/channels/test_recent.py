@@ -12,8 +12,8 @@ from channels.telegram import Settings as TelegramSettings
 from channels.telegram import Telegram
 from channels.whatsapp import Settings as WhatsAppSettings
 from channels.whatsapp import WhatsApp
+from tests.channels.at_twilio import ACCOUNT, HERE, TOKEN
 from tests.channels.slack_standin import TEAM, FakeSlack, account, now
-from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN
 
 
 def test_the_one_that_was_kept_longest_ago_is_forgotten() -> None:

@@ -30,7 +30,7 @@ from channels.twilio_numbers import variants
 from channels.twilio_sms import Settings as SmsSettings
 from channels.twilio_sms import Sms
 from channels.whatsapp import Settings, WhatsApp
-from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN, callback, signed, written
+from tests.channels.at_twilio import ACCOUNT, HERE, TOKEN, callback, signed, written
 
 URL = f"{HERE}/webhooks/whatsapp"
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import ValidationError
 
@@ -29,11 +28,22 @@ from channels.twilio_sms import Settings as SmsSettings
 from channels.twilio_sms import Sms
 from channels.whatsapp import Settings, WhatsApp
 from channels.whatsapp_templates import Template, candidates, faults_of, load
-from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN, TwilioStandIn, callback, query_of, signed
+from demo.twilio_api import Form, Refusal, TwilioApi
+from tests.channels.at_twilio import (
+    ACCOUNT,
+    ANA,
+    HERE,
+    NUMBER,
+    TOKEN,
+    a_twilio,
+    callback,
+    query_of,
+    signed,
+    wire,
+)
 
-ANA = "+573001112233"
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
-SECTION: dict[str, Any] = {"account_sid": ACCOUNT, "auth_token": TOKEN, "from_number": "+14155238886"}
+SECTION: dict[str, Any] = {"account_sid": ACCOUNT, "auth_token": TOKEN, "from_number": NUMBER}
 YES_NO = (Button("Sí", "solved:yes@PQR-7K3M9QX"), Button("Todavía no", "solved:no@PQR-7K3M9QX"))
 
 
@@ -46,8 +56,16 @@ class Clock:
 
 
 @pytest.fixture
-async def twilio() -> AsyncIterator[TwilioStandIn]:
-    made = TwilioStandIn()
+async def twilio(clock: Clock) -> AsyncIterator[TwilioApi]:
+    made = a_twilio(now=clock)
+    yield made
+    assert made.faults == []
+
+
+@pytest.fixture
+async def texts(clock: Clock) -> AsyncIterator[TwilioApi]:
+    """The same for SMS."""
+    made = a_twilio("sms", now=clock)
     yield made
     assert made.faults == []
 
@@ -58,16 +76,18 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def whatsapp(twilio: TwilioStandIn, clock: Clock) -> AsyncIterator[WhatsApp]:
+async def whatsapp(twilio: TwilioApi, clock: Clock) -> AsyncIterator[WhatsApp]:
     house = House(bytes(32), HERE, "Nube")
-    made = WhatsApp("whatsapp", Settings.model_validate(SECTION), now=clock, house=house, transport=twilio)
+    made = WhatsApp("whatsapp", Settings.model_validate(SECTION), now=clock, house=house, transport=wire(twilio))
     yield made
     await made.close()
 
 
-def sms(twilio: TwilioStandIn, **settings: Any) -> Sms:
+def sms(twilio: TwilioApi, **settings: Any) -> Sms:
     house = House(bytes(32), HERE, "Nube")
-    return Sms("sms", SmsSettings.model_validate(SECTION | settings), now=lambda: NOW, house=house, transport=twilio)
+    return Sms(
+        "sms", SmsSettings.model_validate(SECTION | settings), now=lambda: NOW, house=house, transport=wire(twilio)
+    )
 
 
 def to_ana(text: str = "Recibimos tu queja.", **fields: Any) -> Outbound:
@@ -75,7 +95,7 @@ def to_ana(text: str = "Recibimos tu queja.", **fields: Any) -> Outbound:
     return Outbound(**given)
 
 
-async def test_free_text_goes_from_our_sender_and_reports_back_to_us(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+async def test_free_text_goes_from_our_sender_and_reports_back_to_us(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
     sid = await whatsapp.send(to_ana())
     (message,) = twilio.messages
     assert sid == message["sid"]
@@ -85,12 +105,12 @@ async def test_free_text_goes_from_our_sender_and_reports_back_to_us(whatsapp: W
     assert query_of(message) == {"key": ["k-1"]}
 
 
-async def test_an_opaque_id_is_written_to_as_it_came(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+async def test_an_opaque_id_is_written_to_as_it_came(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
     await whatsapp.send(to_ana(to=Address("whatsapp", "CO.123456")))
     assert twilio.messages[0]["To"] == "whatsapp:CO.123456"
 
 
-async def test_choices_are_buttons_then_a_list_then_numbers(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+async def test_choices_are_buttons_then_a_list_then_numbers(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
     await whatsapp.send(to_ana("¿Quedó bien resuelto?", buttons=YES_NO))
     assert twilio.messages[-1]["shown"] == (
         "¿Quedó bien resuelto?\n[Sí|solved:yes@PQR-7K3M9QX]\n[Todavía no|solved:no@PQR-7K3M9QX]"
@@ -112,17 +132,17 @@ async def test_choices_are_buttons_then_a_list_then_numbers(whatsapp: WhatsApp, 
     assert twilio.messages[-1]["Body"].endswith("\n\n1. Sí\n2. Todavía no")
 
 
-async def test_one_content_serves_every_question_of_its_shape(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+async def test_one_content_serves_every_question_of_its_shape(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
     for number in range(5):
         await whatsapp.send(
             to_ana(f"¿{number}?", key=f"k{number}", buttons=(Button("Sí", f"a{number}"), Button("No", "b")))
         )
-    assert twilio.calls.count(("POST", "/v1/Content")) == 1
+    assert len(twilio.asked("Content")) == 1
     assert len({message["ContentSid"] for message in twilio.messages}) == 1
 
 
-async def test_when_the_content_api_is_away_numbers_do(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
-    twilio.codes.append((503, 0))
+async def test_when_the_content_api_is_away_numbers_do(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
+    twilio.content.away = 1
     await whatsapp.send(to_ana("¿Sí?", buttons=YES_NO))
     assert twilio.messages[0]["Body"] == "¿Sí?\n\n1. Sí\n2. Todavía no"
 
@@ -130,7 +150,7 @@ async def test_when_the_content_api_is_away_numbers_do(whatsapp: WhatsApp, twili
 # -- the window
 
 
-async def test_P1_outside_the_window_free_text_never_leaves(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+async def test_P1_outside_the_window_free_text_never_leaves(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
     """No template is approved yet: another way must be found, and nothing counts as sent."""
     await whatsapp.templates(push=True)
     with pytest.raises(Undeliverable) as caught:
@@ -139,9 +159,9 @@ async def test_P1_outside_the_window_free_text_never_leaves(whatsapp: WhatsApp, 
 
 
 async def test_P2_outside_the_window_the_template_that_tells_most_is_sent(
-    whatsapp: WhatsApp, twilio: TwilioStandIn
+    whatsapp: WhatsApp, twilio: TwilioApi
 ) -> None:
-    twilio.approved(load())
+    twilio.content.adopt(load())
     blanks = {"name": "Ana", "code": "PQR-7K3M9QX", "status": "en revisión", "next": "la respuesta del taller"}
     await whatsapp.send(to_ana("Tu caso cambió.", kind="update", window_open=False, blanks=blanks))
     assert twilio.messages[-1]["shown"] == (
@@ -156,8 +176,8 @@ async def test_P2_outside_the_window_the_template_that_tells_most_is_sent(
     )
 
 
-async def test_any_words_of_an_agent_fit_into_the_general_template(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
-    twilio.approved(load())
+async def test_any_words_of_an_agent_fit_into_the_general_template(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
+    twilio.content.adopt(load())
     text = "Hola Ana:\n\n  Revisamos la foto.\tTe llamamos mañana."
     message = to_ana(text, kind="agent", window_open=False, code="PQR-7K3M9QX", language="en", buttons=YES_NO)
     await whatsapp.send(message)
@@ -168,19 +188,17 @@ async def test_any_words_of_an_agent_fit_into_the_general_template(whatsapp: Wha
     assert len(twilio.messages[-1]["shown"]) < 1024 and "…" in twilio.messages[-1]["shown"]
 
 
-async def test_63016_is_sent_again_as_a_template_at_once(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
-    twilio.approved(load())
-    twilio.closed = True  # Twilio's clock, or its opinion, differs from ours
+async def test_63016_is_sent_again_as_a_template_at_once(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
+    twilio.content.adopt(load())
+    twilio.close_window(f"whatsapp:{ANA}")  # Twilio's clock, or its opinion, differs from ours
     await whatsapp.send(to_ana("Buenas noticias.", code="PQR-7K3M9QX"))
     (message,) = twilio.messages
     assert message["shown"].startswith("Hola de nuevo, hay novedades en tu caso PQR-7K3M9QX: Buenas noticias.")
 
 
-async def test_a_template_that_is_refused_is_tried_in_the_next_language(
-    whatsapp: WhatsApp, twilio: TwilioStandIn
-) -> None:
-    twilio.approved([one for one in load() if one.name == "caso_mensaje"])
-    twilio.codes.append((400, 63027))
+async def test_a_template_that_is_refused_is_tried_in_the_next_language(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
+    twilio.content.adopt([one for one in load() if one.name == "caso_mensaje"])
+    twilio.refusals.append(Refusal(400, 63027))
     await whatsapp.send(to_ana("Hola", window_open=False, code="PQR-7K3M9QX", language="pt"))
     (message,) = twilio.messages
     assert not message["shown"].startswith("Olá") and "PQR-7K3M9QX" in message["shown"]
@@ -189,25 +207,22 @@ async def test_a_template_that_is_refused_is_tried_in_the_next_language(
 # -- templates
 
 
-async def test_templates_are_created_and_submitted_once(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, clock: Clock
-) -> None:
+async def test_templates_are_created_and_submitted_once(whatsapp: WhatsApp, twilio: TwilioApi, clock: Clock) -> None:
     states = await whatsapp.templates()
     assert {one.state for one in states} == {"missing"} and len(states) == 30
     assert all(one.remedy == "acuse templates push" for one in states)
     assert {one.state for one in await whatsapp.templates(push=True)} == {"pending"}
-    made = len(twilio.contents)
+    made = len(twilio.content.contents)
     clock.now += timedelta(hours=1)
     assert {one.state for one in await whatsapp.templates(push=True)} == {"pending"}
-    assert len(twilio.contents) == made == 30
-    assert sum("ApprovalRequests" in path for _, path in twilio.calls) == 30
-    twilio.approve_all()
-    rejected = next(iter(twilio.contents.values()))
+    assert len(twilio.content.contents) == made == 30
+    assert len(twilio.asked("Approval")) == 30
+    twilio.content.decide()
+    rejected = next(iter(twilio.content.contents.values()))
     rejected["approval_requests"].update(status="rejected", rejection_reason="PROMOTIONAL")
     clock.now += timedelta(hours=1)
     by_state = [one for one in await whatsapp.templates() if one.state != "approved"]
     assert [one.state for one in by_state] == ["rejected"] and "PROMOTIONAL" in (by_state[0].remedy or "")
-    twilio.webhook = f"{HERE}/webhooks/whatsapp"
     health = await whatsapp.check()
     assert health.ok and "29 of 30 templates approved" in health.detail
 
@@ -252,7 +267,7 @@ def test_a_template_with_other_buttons_is_not_chosen() -> None:
 # -- files
 
 
-async def test_files_go_as_links_that_twilio_fetches(whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path) -> None:
+async def test_files_go_as_links_that_twilio_fetches(whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path) -> None:
     sha = "a" * 64
     (tmp_path / sha).write_bytes(b"%PDF-1.7")
     pdf = File("respuesta.pdf", "application/pdf", tmp_path / sha)
@@ -264,26 +279,24 @@ async def test_files_go_as_links_that_twilio_fetches(whatsapp: WhatsApp, twilio:
     assert second["Body"].startswith("Va adjunta.\n\ndatos.ods: https://acuse.example/f/") and second["StatusCallback"]
 
 
-def refuse_bodies(twilio: TwilioStandIn, status: int) -> None:
+def refuse_bodies(twilio: TwilioApi, status: int) -> None:
     """From now on files and templates are taken, and no free text."""
-    original = twilio._message
 
-    def message(form: dict[str, list[str]]) -> httpx.Response:
-        return httpx.Response(status) if "Body" in form else original(form)
+    def free_text(form: Form) -> bool:
+        return "Body" in form
 
-    twilio._message = message  # type: ignore[method-assign]  # the provider has trouble in between
+    twilio.refusals.append(Refusal(status, 20500, when=free_text, times=None))
 
 
 async def test_after_a_failure_only_what_has_not_left_is_sent(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+    whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path
 ) -> None:
     (tmp_path / ("b" * 64)).write_bytes(b"%PDF-1.7")
     message = to_ana(files=(File("a.pdf", "application/pdf", tmp_path / ("b" * 64)),))
-    original = twilio._message
     refuse_bodies(twilio, 503)
     with pytest.raises(Unavailable):
         await whatsapp.send(message)
-    twilio._message = original  # type: ignore[method-assign]  # as above
+    twilio.refusals.clear()  # it is well again
     await whatsapp.send(message)
     assert ["MediaUrl" in one for one in twilio.messages] == [True, False]
 
@@ -294,10 +307,10 @@ def pdf(folder: Path) -> File:
 
 
 async def test_P1_what_left_as_a_file_is_not_taken_for_the_template_that_follows(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+    whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path
 ) -> None:
     """The file leaves, the text must wait, and then the window closes: the words must go all the same."""
-    twilio.approved(load())
+    twilio.content.adopt(load())
     refuse_bodies(twilio, 429)
     message = to_ana(kind="agent", code="PQR-7K3M9QX", files=(pdf(tmp_path),))
     with pytest.raises(Unavailable):
@@ -309,7 +322,7 @@ async def test_P1_what_left_as_a_file_is_not_taken_for_the_template_that_follows
 
 
 async def test_an_attempt_that_needs_fewer_parts_sends_what_has_not_left(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+    whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path
 ) -> None:
     """Numbers for want of buttons take two messages; at the second attempt the buttons are there again."""
     buttons = (Button("Sí", "a"), Button("Todavía no", "b"))
@@ -324,7 +337,7 @@ async def test_an_attempt_that_needs_fewer_parts_sends_what_has_not_left(
     assert "ContentSid" in shown and "MediaUrl" not in shown
 
 
-async def test_what_has_left_whole_keeps_its_id(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+async def test_what_has_left_whole_keeps_its_id(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
     """Never an empty one, which would be a message that is told as sent and that nobody can find."""
     whatsapp._left.keep("k-1", (Gone("text 1 of 1", "SMtext"),))
     assert await whatsapp.send(to_ana()) == "SMtext"
@@ -332,10 +345,10 @@ async def test_what_has_left_whole_keeps_its_id(whatsapp: WhatsApp, twilio: Twil
 
 
 async def test_P1_outside_the_window_every_file_is_a_link(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+    whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path
 ) -> None:
     """Also in news for which Meta has approved a more telling template, and however much is said beside it."""
-    twilio.approved(load())
+    twilio.content.adopt(load())
     blanks = {"name": "Ana", "status": "en revisión", "next": "la respuesta del taller"}
     message = to_ana(kind="update", code="PQR-7K3M9QX", blanks=blanks, window_open=False)
     for text in ("Va adjunta.", "palabra " * 150):
@@ -348,9 +361,9 @@ async def test_P1_outside_the_window_every_file_is_a_link(
 
 
 async def test_P1_files_for_which_a_template_has_no_room_are_refused_where_it_is_seen(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+    whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path
 ) -> None:
-    twilio.approved(load())
+    twilio.content.adopt(load())
     many = to_ana(code="PQR-7K3M9QX", files=(pdf(tmp_path),) * 9, window_open=False)
     with pytest.raises(Undeliverable, match="so many files") as caught:
         await whatsapp.send(many)
@@ -358,9 +371,9 @@ async def test_P1_files_for_which_a_template_has_no_room_are_refused_where_it_is
 
 
 async def test_P1_a_template_without_room_for_words_carries_no_file(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+    whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path
 ) -> None:
-    twilio.approved([one for one in load() if one.name == "caso_avance"])
+    twilio.content.adopt([one for one in load() if one.name == "caso_avance"])
     blanks = {"name": "Ana", "status": "en revisión", "next": "la respuesta del taller"}
     message = to_ana(kind="update", code="PQR-7K3M9QX", blanks=blanks, window_open=False)
     with pytest.raises(Undeliverable, match="no template"):
@@ -376,7 +389,7 @@ def told(whatsapp: WhatsApp, message: dict[str, Any], status: str, **more: str) 
 
 
 async def test_P1_a_file_that_fails_is_the_message_s_failure_and_the_last_part_s_arrival_its_own(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
+    whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path
 ) -> None:
     sid = await whatsapp.send(to_ana(files=(pdf(tmp_path), pdf(tmp_path))))
     first, second, text = twilio.messages
@@ -396,9 +409,7 @@ async def test_P1_a_file_that_fails_is_the_message_s_failure_and_the_last_part_s
         assert settled is not None and (settled.provider_id, settled.key) == (sid, "k-1")
 
 
-async def test_a_file_alone_is_never_tried_again_later(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path
-) -> None:
+async def test_a_file_alone_is_never_tried_again_later(whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path) -> None:
     """The text may be delivered meanwhile, which would be taken for all of it: it goes another way at once."""
     await whatsapp.send(to_ana(files=(pdf(tmp_path),)))
     file, text = (told(whatsapp, one, "failed", ErrorCode="63018") for one in twilio.messages)
@@ -406,20 +417,21 @@ async def test_a_file_alone_is_never_tried_again_later(
     assert text is not None and text.means == "later" and text.retries
 
 
-async def test_parts_of_two_attempts_are_one_message(whatsapp: WhatsApp, twilio: TwilioStandIn, tmp_path: Path) -> None:
-    original = twilio._message
+async def test_parts_of_two_attempts_are_one_message(whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path) -> None:
     refuse_bodies(twilio, 503)
     message = to_ana(files=(pdf(tmp_path),))
     with pytest.raises(Unavailable):
         await whatsapp.send(message)
-    twilio._message = original  # type: ignore[method-assign]  # it is well again
+    twilio.refusals.clear()  # it is well again
     sid = await whatsapp.send(message)
     file, text = twilio.messages
     assert file["sid"] == sid and query_of(text)["of"] == [sid]
 
 
-async def test_without_a_public_address_no_files_and_no_reports(twilio: TwilioStandIn) -> None:
-    made = WhatsApp("w", Settings.model_validate(SECTION), now=lambda: NOW, house=House(bytes(32)), transport=twilio)
+async def test_without_a_public_address_no_files_and_no_reports(twilio: TwilioApi) -> None:
+    made = WhatsApp(
+        "w", Settings.model_validate(SECTION), now=lambda: NOW, house=House(bytes(32)), transport=wire(twilio)
+    )
     assert not made.features.files and not made.features.receipts
     await made.send(to_ana())
     assert "StatusCallback" not in twilio.messages[0]
@@ -433,33 +445,34 @@ async def received(whatsapp: WhatsApp, media: Media) -> bytes:
 
 
 async def test_a_file_is_fetched_with_our_credentials_and_the_redirect_without(
-    whatsapp: WhatsApp, twilio: TwilioStandIn
+    whatsapp: WhatsApp, twilio: TwilioApi
 ) -> None:
-    at_twilio, elsewhere = "https://api.twilio.com/2010-04-01/media/ME1", "https://mms.example-cdn.com/x?sig=1"
-    twilio.files[at_twilio] = httpx.Response(307, headers={"location": elsewhere})
-    twilio.files[elsewhere] = httpx.Response(200, content=b"OggS" * 1000)
+    at_twilio, _ = twilio.keep("MM1", "audio/ogg", b"OggS" * 1000)
     assert await received(whatsapp, Media(ref=at_twilio)) == b"OggS" * 1000
-    assert [request.headers.get("authorization", "")[:5] for request in twilio.asked] == ["Basic", ""]
+    assert [(one.url.hostname, one.headers.get("authorization", "")[:5]) for one in twilio.requests] == [
+        ("api.twilio.com", "Basic"),
+        ("mms.example-cdn.com", ""),
+    ]
 
 
 @pytest.mark.parametrize(
     "ref", ["https://evil.example/x", "http://api.twilio.com/x", "https://api.twilio.com.evil.example/x", "", "x"]
 )
-async def test_nothing_is_fetched_from_where_twilio_is_not(whatsapp: WhatsApp, twilio: TwilioStandIn, ref: str) -> None:
+async def test_nothing_is_fetched_from_where_twilio_is_not(whatsapp: WhatsApp, twilio: TwilioApi, ref: str) -> None:
     with pytest.raises(Undeliverable):
         await received(whatsapp, Media(ref=ref))
-    assert twilio.asked == []
+    assert twilio.requests == []
 
 
 @pytest.mark.parametrize(("status", "kind"), [(404, Undeliverable), (410, Undeliverable), (500, Unavailable)])
 async def test_a_file_that_cannot_be_had(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, status: int, kind: type[Exception]
+    whatsapp: WhatsApp, twilio: TwilioApi, status: int, kind: type[Exception]
 ) -> None:
-    address = "https://api.twilio.com/m"
-    twilio.files[address] = httpx.Response(status)
+    address, _ = twilio.keep("MM1", "image/jpeg", b"")
+    twilio.media_status = status
     with pytest.raises(kind):
         await received(whatsapp, Media(ref=address))
-    twilio.files[address] = httpx.Response(307, headers={"location": address})
+    twilio.media_status = 307
     with pytest.raises(Undeliverable):
         await received(whatsapp, Media(ref=address))
 
@@ -467,9 +480,8 @@ async def test_a_file_that_cannot_be_had(
 # -- trouble
 
 
-async def test_twilio_says_how_long_to_wait(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
-    twilio.codes.append((429, 20429))
-    twilio.retry_after = "7"
+async def test_twilio_says_how_long_to_wait(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
+    twilio.refusals.append(Refusal(429, 20429, wait=7))
     with pytest.raises(Unavailable) as caught:
         await whatsapp.send(to_ana())
     assert caught.value.retry_after == timedelta(seconds=7)
@@ -477,17 +489,17 @@ async def test_twilio_says_how_long_to_wait(whatsapp: WhatsApp, twilio: TwilioSt
 
 @pytest.mark.parametrize(("code", "means"), [(21610, "opted_out"), (21211, "address"), (63013, "message")])
 async def test_a_refusal_says_what_follows_from_it(
-    whatsapp: WhatsApp, twilio: TwilioStandIn, code: int, means: str
+    whatsapp: WhatsApp, twilio: TwilioApi, code: int, means: str
 ) -> None:
-    twilio.codes.append((400, code))
+    twilio.refusals.append(Refusal(400, code))
     with pytest.raises(Undeliverable) as caught:
         await whatsapp.send(to_ana())
     assert caught.value.means == means and TOKEN not in str(caught.value)
 
 
-async def test_wrong_credentials_lose_nothing_and_are_named(twilio: TwilioStandIn) -> None:
+async def test_wrong_credentials_lose_nothing_and_are_named(twilio: TwilioApi) -> None:
     wrong = Settings.model_validate(SECTION | {"auth_token": "wrong"})
-    made = WhatsApp("w", wrong, now=lambda: NOW, house=House(bytes(32), HERE), transport=twilio)
+    made = WhatsApp("w", wrong, now=lambda: NOW, house=House(bytes(32), HERE), transport=wire(twilio))
     with pytest.raises(Unavailable):
         await made.send(to_ana())
     health = await made.check()
@@ -495,16 +507,16 @@ async def test_wrong_credentials_lose_nothing_and_are_named(twilio: TwilioStandI
     await made.close()
 
 
-async def test_everything_can_be_pointed_at_another_server(twilio: TwilioStandIn) -> None:
+async def test_everything_can_be_pointed_at_another_server(twilio: TwilioApi) -> None:
     section = Settings.model_validate(SECTION | {"api_base_url": "http://127.0.0.1:9009/twilio/"})
-    made = WhatsApp("w", section, now=lambda: NOW, house=House(bytes(32), HERE), transport=twilio)
+    made = WhatsApp("w", section, now=lambda: NOW, house=House(bytes(32), HERE), transport=wire(twilio, "/twilio"))
     await made.send(to_ana(buttons=YES_NO))
     await made.notice(Inbound(key="SM1", sender=Address("w", ANA), text="x", sent_at=NOW))
-    assert {str(request.url.copy_with(path="/", query=None)) for request in twilio.asked} == {"http://127.0.0.1:9009/"}
+    assert {f"{one.url.scheme}://{one.url.netloc}/" for one in twilio.requests} == {"http://127.0.0.1:9009/"}
     await made.close()
 
 
-async def test_the_typing_sign_harms_nobody(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+async def test_the_typing_sign_harms_nobody(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
     inbound = Inbound(key="SM" + "5" * 32, sender=Address("whatsapp", ANA), text="x", sent_at=NOW)
     await whatsapp.notice(inbound)
     assert twilio.typing == [inbound.key]
@@ -526,15 +538,16 @@ def test_a_wrong_section_is_told(wrong: dict[str, Any]) -> None:
         Settings.model_validate(SECTION | wrong)
 
 
-async def test_a_check_sees_where_twilio_calls(whatsapp: WhatsApp, twilio: TwilioStandIn) -> None:
+async def test_a_check_sees_where_twilio_calls(whatsapp: WhatsApp, twilio: TwilioApi, texts: TwilioApi) -> None:
     """The commonest fault of an installation: the webhook is not set, or set elsewhere."""
-    twilio.approved(load())
-    for channel, own in ((whatsapp, "whatsapp"), (sms(twilio), "sms")):
+    twilio.content.adopt(load())
+    for channel, own, stand_in in ((whatsapp, "whatsapp", twilio), (sms(texts), "sms", texts)):
+        (sender,) = stand_in.webhooks
         for wrong in ("", "https://demo.twilio.com/welcome/sms/reply"):
-            twilio.webhook = wrong
+            stand_in.webhooks[sender] = wrong
             health = await channel.check()
             assert not health.ok and f"{HERE}/webhooks/{own}" in (health.remedy or "")
-        twilio.webhook = f"{HERE}/webhooks/{own}#rc=2"
+        stand_in.webhooks[sender] = f"{HERE}/webhooks/{own}#rc=2"
         assert (await channel.check()).ok
         await channel.close()
 
@@ -542,36 +555,37 @@ async def test_a_check_sees_where_twilio_calls(whatsapp: WhatsApp, twilio: Twili
 # -- SMS
 
 
-async def test_an_sms_names_us_and_the_case_and_is_cheap(twilio: TwilioStandIn) -> None:
+async def test_an_sms_names_us_and_the_case_and_is_cheap(texts: TwilioApi) -> None:
     text = (
         "Recibimos tu reclamo. Te responderemos a más tardar el lunes 21 de diciembre. ¿Nos envías el número? Gracias"
     )
-    await sms(twilio).send(to_ana(text, code="PQR-7K3M9QX"))
-    (message,) = twilio.messages
+    await sms(texts).send(to_ana(text, code="PQR-7K3M9QX"))
+    (message,) = texts.messages
     assert message["Body"].startswith("Nube PQR-7K3M9QX: Recibimos") and "mas tardar" in message["Body"]
     assert segments(message["Body"]).count == 1 and message["SmartEncoded"] == "true"
     assert (message["To"], message["From"]) == (ANA, "+14155238886")
-    await sms(twilio, transliterate="never").send(to_ana(text, code="PQR-7K3M9QX"))
-    assert "más tardar" in twilio.messages[-1]["Body"] and "SmartEncoded" not in twilio.messages[-1]
+    await sms(texts, transliterate="never").send(to_ana(text, code="PQR-7K3M9QX"))
+    assert "más tardar" in texts.messages[-1]["Body"] and "SmartEncoded" not in texts.messages[-1]
 
 
-async def test_a_sender_that_cannot_be_answered_tells_another_way(twilio: TwilioStandIn) -> None:
-    await sms(twilio, two_way=False, from_number="Nube").send(to_ana("Hola", language="en"))
-    assert twilio.messages[0]["Body"] == f"Nube: Hola\nTo reply: {HERE}/chat"
-    await sms(twilio, two_way=False, answer_at="601 555 0101").send(to_ana("Hola"))
-    assert twilio.messages[1]["Body"] == "Nube: Hola\nPara responder: 601 555 0101"
+async def test_a_sender_that_cannot_be_answered_tells_another_way(texts: TwilioApi) -> None:
+    texts.webhooks["Nube"] = ""
+    await sms(texts, two_way=False, from_number="Nube").send(to_ana("Hola", language="en"))
+    assert texts.messages[0]["Body"] == f"Nube: Hola\nTo reply: {HERE}/chat"
+    await sms(texts, two_way=False, answer_at="601 555 0101").send(to_ana("Hola"))
+    assert texts.messages[1]["Body"] == "Nube: Hola\nPara responder: 601 555 0101"
 
 
-async def test_a_messaging_service_sends_in_place_of_a_number(twilio: TwilioStandIn) -> None:
+async def test_a_messaging_service_sends_in_place_of_a_number(texts: TwilioApi) -> None:
     service = "MG" + "1" * 32
-    await sms(twilio, from_number=None, messaging_service_sid=service).send(to_ana())
-    assert twilio.messages[0]["MessagingServiceSid"] == service and "From" not in twilio.messages[0]
+    await sms(texts, from_number=None, messaging_service_sid=service).send(to_ana())
+    assert texts.messages[0]["MessagingServiceSid"] == service and "From" not in texts.messages[0]
 
 
 def test_what_sms_and_whatsapp_can_show() -> None:
     spoken = WhatsApp("w", Settings.model_validate(SECTION), now=lambda: NOW, house=House(bytes(32), HERE)).features
     assert (spoken.buttons, spoken.text_limit, spoken.free_text_window) == (10, 1600, timedelta(hours=24))
     assert (spoken.burst, spoken.receipts) == (timedelta(seconds=8), True)
-    short = sms(TwilioStandIn()).features
+    short = sms(a_twilio("sms")).features
     assert (short.buttons, short.files, short.burst) == (0, False, timedelta(seconds=20))
     assert short.late_ack == timedelta(seconds=60)

@@ -22,9 +22,10 @@ from channels.twilio_sms import Sms
 from channels.whatsapp import Settings, WhatsApp
 from console.site import Settings as SiteSettings
 from console.site import Site
+from demo.twilio_api import TwilioApi
 from storage.listen import Bell
 from storage.tables import Message
-from tests.channels.twilio_standin import ACCOUNT, HERE, TOKEN, TwilioStandIn, callback, signed, written
+from tests.channels.at_twilio import ACCOUNT, HERE, TOKEN, a_twilio, callback, signed, wire, written
 from tests.console.conftest import a_client, a_site, now
 from tests.world import World
 
@@ -32,18 +33,18 @@ ANA = "+573001112233"
 
 
 @pytest.fixture
-def twilio() -> TwilioStandIn:
-    return TwilioStandIn()
+def twilio() -> TwilioApi:
+    return a_twilio(now=now)
 
 
 @pytest.fixture
-async def site(world: World, database_url: str, twilio: TwilioStandIn) -> AsyncIterator[Site]:
+async def site(world: World, database_url: str, twilio: TwilioApi) -> AsyncIterator[Site]:
     """A house with a WhatsApp sender and a number, reached at its public address through a proxy."""
     company = world.parts.company.model_copy(update={"public_url": HERE})
     house = House(world.parts.secret, HERE, "Nube")
     section = {"account_sid": ACCOUNT, "auth_token": TOKEN, "from_number": "+14155238886"}
-    whatsapp = WhatsApp("whatsapp", Settings.model_validate(section), now=now, house=house, transport=twilio)
-    sms = Sms("sms", SmsSettings.model_validate(section), now=now, house=house, transport=twilio)
+    whatsapp = WhatsApp("whatsapp", Settings.model_validate(section), now=now, house=house, transport=wire(twilio))
+    sms = Sms("sms", SmsSettings.model_validate(section), now=now, house=house, transport=wire(twilio))
     channels = {**world.parts.channels, "whatsapp": whatsapp, "sms": sms}
     world.parts = replace(world.parts, company=company, channels=channels)
     world.intake = Intake(world.parts, lambda text, sticky: sticky or "es")
@@ -166,7 +167,7 @@ async def test_a_proxy_is_believed_only_when_it_is_declared(world: World, site: 
 
 
 async def test_status_callbacks_come_in_any_order_and_never_move_a_message_back(
-    site: Site, world: World, twilio: TwilioStandIn
+    site: Site, world: World, twilio: TwilioApi
 ) -> None:
     async with a_client(site) as client:
         await post(client, signed(written("Hola, llegó roto")))
@@ -185,7 +186,7 @@ async def test_status_callbacks_come_in_any_order_and_never_move_a_message_back(
         assert row is not None and row.state == "read"
 
 
-async def test_the_typing_sign_goes_out_after_the_commit(site: Site, twilio: TwilioStandIn) -> None:
+async def test_the_typing_sign_goes_out_after_the_commit(site: Site, twilio: TwilioApi) -> None:
     first, second = "SM" + "7" * 32, "SM" + "8" * 32
     async with a_client(site) as client:
         for sid in (first, first, second):

@@ -14,7 +14,8 @@ import pytest
 from channels.channel import Address, File, Inbound, Outbound, Unavailable, Undeliverable
 from channels.email import Email, Settings
 from demo.mail import MailStandIn
-from demo.standin import Failing, State
+from demo.provider import Failing
+from demo.standin import State
 from tests.conftest import Clock
 
 OURS, LUIS = "soporte@nube.example", "luis@correo.example"

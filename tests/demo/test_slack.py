@@ -32,10 +32,11 @@ from channels.channel import (
     Undeliverable,
 )
 from channels.slack import Settings, Slack, open_account
+from demo.provider import Failing
 from demo.serving import serving
 from demo.slack import ACTION, SlackStandIn
 from demo.slack_blocks import Refusal, limits
-from demo.standin import Failing, State
+from demo.standin import State
 from tests.conftest import Clock
 
 HERE = "http://acuse.test/webhooks/slack"

@@ -26,8 +26,9 @@ from channels.channel import (
     Undeliverable,
 )
 from channels.telegram import Settings, Telegram
+from demo.provider import Failing
 from demo.serving import serving
-from demo.standin import Failing, State
+from demo.standin import State
 from demo.telegram import TelegramStandIn
 from tests.channels.conftest import Judge
 from tests.conftest import Clock

@@ -2,16 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
+from demo.serving import serving
+from demo.twilio_api import TwilioApi
 from main import app
-from tests.channels.twilio_standin import ACCOUNT, TOKEN, TwilioStandIn
+from tests.channels.at_twilio import ACCOUNT, TOKEN, a_twilio
 
 CONFIG = """
 company: {{name: Nube, bot_name: Clara, country: CO, timezone: America/Bogota}}
@@ -27,33 +28,22 @@ channels:
 
 
 @pytest.fixture
-def twilio() -> Iterator[tuple[TwilioStandIn, str]]:
-    """The stand-in behind a socket."""
-    stand_in = TwilioStandIn()
+def twilio() -> Iterator[tuple[TwilioApi, str]]:
+    """The stand-in behind a socket, in a loop of its own: the command runs another."""
+    stand_in, ready = a_twilio(), Future[tuple[str, Callable[[], object]]]()
 
-    class Handler(BaseHTTPRequestHandler):
-        def _serve(self) -> None:
-            length = int(self.headers.get("content-length", "0"))
-            url = f"http://{self.headers['host']}{self.path}"
-            request = httpx.Request(self.command, url, headers=dict(self.headers), content=self.rfile.read(length))
-            answer = asyncio.run(stand_in.handle_async_request(request))
-            self.send_response(answer.status_code)
-            self.send_header("content-length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
+    async def serve() -> None:
+        over, loop = asyncio.Event(), asyncio.get_running_loop()
+        async with serving(stand_in.app) as url:
+            ready.set_result((url, lambda: loop.call_soon_threadsafe(over.set)))
+            await over.wait()
 
-        do_GET = do_POST = _serve
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    yield stand_in, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    url, end = ready.result(30)
+    yield stand_in, url
+    end()
+    thread.join(30)
 
 
 def command(tmp_path: Path, base: str, *words: str, token: str = TOKEN) -> tuple[int, str]:
@@ -64,21 +54,21 @@ def command(tmp_path: Path, base: str, *words: str, token: str = TOKEN) -> tuple
     return done.exit_code, done.output
 
 
-def test_push_submits_and_status_tells_what_to_do(tmp_path: Path, twilio: tuple[TwilioStandIn, str]) -> None:
+def test_push_submits_and_status_tells_what_to_do(tmp_path: Path, twilio: tuple[TwilioApi, str]) -> None:
     stand_in, base = twilio
     code, said = command(tmp_path, base, "status")
     assert code == 0 and "linea" in said and "caso_cierre" in said and "missing" in said
     assert command(tmp_path, base, "push")[0] == 0
     assert command(tmp_path, base, "push")[0] == 0
-    assert len(stand_in.contents) == 30 and stand_in.faults == []
-    stand_in.approve_all()
+    assert len(stand_in.content.contents) == 30 and stand_in.faults == []
+    stand_in.content.decide()
     code, said = command(tmp_path, base, "status", "--account", "linea")
     assert code == 0 and said.count("approved") == 30
-    next(iter(stand_in.contents.values()))["approval_requests"]["status"] = "rejected"
+    next(iter(stand_in.content.contents.values()))["approval_requests"]["status"] = "rejected"
     assert command(tmp_path, base, "status")[0] == 1
 
 
-def test_faults_are_one_sentence(tmp_path: Path, twilio: tuple[TwilioStandIn, str]) -> None:
+def test_faults_are_one_sentence(tmp_path: Path, twilio: tuple[TwilioApi, str]) -> None:
     code, said = command(tmp_path, twilio[1], "status", "--account", "webchat")
     assert code == 2 and "whatsapp.md" in said
     code, said = command(tmp_path, twilio[1], "status", token="wrong")
