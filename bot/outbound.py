@@ -1,6 +1,6 @@
 """Make what a channel gets of an outgoing row, at the moment of sending: only then is known what may go."""
 
-from bot import dates, unsubscribing
+from bot import dates, unsubscribing, wording
 from bot.consent import purpose
 from bot.parts import Parts
 from bot.writing import button
@@ -75,6 +75,7 @@ async def _blanks(parts: Parts, tx: Transaction, conversation: Conversation, row
         "code": row.code or "",
         "date": dates.day(case.due, row.language, parts.today()) if case is not None and case.due else "",
         "text": row.text,
+        **wording.progress(parts.catalogue, row, case),
     }
     return {blank: value for blank, value in known.items() if value}
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
-from bot import dates
-from bot.catalogue import Rendered
+from bot import dates, states
+from bot.catalogue import Catalogue, Rendered
 from bot.dialogue import effects as fx
 from bot.parts import Parts
-from storage.tables import Case
+from storage.tables import Case, Outgoing
 
 _DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 _AMOUNT = re.compile(r"\d+(\.\d+)? [A-Z]{3}")
@@ -36,6 +36,31 @@ def case_facts(parts: Parts, case: Case | None, language: str) -> dict[str, str]
         "due_date": dates.day(case.due, language, parts.today()) if case.due else "",
         "since": dates.day(case.updated_at.astimezone(parts.timezone).date(), language, parts.today()),
     }
+
+
+def progress(catalogue: Catalogue, row: Outgoing, case: Case | None) -> dict[str, str]:
+    """What a provider's template may state of a row of news: the state that its text tells, and what follows.
+
+    Nothing where the text says more than that: then only a template that carries the text will do. `note`: it holds
+    a colleague's own words, which must not be lost.
+    """
+    if case is None:
+        return {}
+    if any(line.endswith("_note") for line in row.lines):
+        return {"note": row.text}
+    if row.lines != ["update"]:
+        return {}
+    words = {state: catalogue.line(f"status_{state}", row.language) for state in states.CaseState}
+    said = (  # the case may have gone on since
+        state
+        for state, word in words.items()
+        for treatment in ("tu", "usted")
+        if catalogue.render("update", row.language, treatment, {"code": case.code, "status": word}) == row.text
+    )
+    state = next(said, states.CaseState(case.status))
+    if state in states.CLOSED:
+        return {"status": words[state]}
+    return {"status": words[state], "next": catalogue.line(f"step_{state}", row.language)}
 
 
 def of_case(parts: Parts, say: fx.Say, case: Case, language: str) -> fx.Say:

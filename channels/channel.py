@@ -242,7 +242,8 @@ class Outbound:
     kind: str = "answer"  # of the outgoing row: ack | answer | receipt | update | closing | survey | agent | …
     window_open: bool = True  # False: Features.free_text_window is over, so only a template may go
     unsubscribe: str | None = None  # https://… that ends this kind of message by one POST (RFC 8058)
-    blanks: Mapping[str, str] = field(default_factory=dict)  # what a template needs: name, code, date, status, next, …
+    blanks: Mapping[str, str] = field(default_factory=dict)
+    """What a template may state: name, code, date, status, next, …; `note`: words that only `text` carries."""
 
 
 @dataclass(frozen=True)

@@ -146,12 +146,16 @@ def faults_of(template: Template) -> Iterator[str]:
 def candidates(
     templates: Sequence[Template], kind: str, language: str, blanks: Collection[str], buttons: int
 ) -> list[Template]:
-    """The templates that can say this, the most telling first; other languages only after all of this one."""
+    """The templates that can say this, the most telling first; other languages only after all of this one.
+
+    Where a colleague's words stand in the text (`note`), only those that carry the text.
+    """
     known = {*blanks, "name"}
     fitting = [
         one
         for one in templates
         if known.issuperset(one.blanks)
+        and ("note" not in known or "text" in one.blanks)
         and (kind in one.kinds or "*" in one.kinds)
         and (not one.buttons or len(one.buttons) == buttons)
     ]

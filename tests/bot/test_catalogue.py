@@ -120,6 +120,7 @@ def test_every_line_that_the_code_names_exists() -> None:
     """Also those that are put together from a type, a state, a kind of channel."""
     composed = {f"type_{kind}" for kind in FORMS} | {f"next_{kind}" for kind in FORMS}
     composed |= {f"status_{state}" for state in STATES} | {f"channel_{kind}" for kind in NAMED} | {"channel_here"}
+    composed |= {f"step_{state}" for state in STATES if state != "cerrado"}
     composed |= {f"label_{slot}" for slot in SHOWN} | {choice.line for choice in TYPE_CHOICES}
     composed |= {f"ask_{slot}" for form in FORMS.values() for slot in form}
     assert composed - CATALOGUE.names() == set()
