@@ -1,4 +1,7 @@
-"""When a person may be written to, by country and purpose (Ley 2300 in Colombia); news of a case may go at any hour."""
+"""When a person may be written to, by country and purpose; news of a case may go at any hour.
+
+Colombia has a law of its own (Ley 2300); where the law is silent, surveys and advertising rest at night and on Sundays.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +16,12 @@ from bot.company import Company
 from bot.consent import PURPOSES
 
 DATA = Path(__file__).parent / "contact_hours.yaml"
+SILENT = "silent"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a country's law allows."""
+    """What a country's law allows, or we where it is silent."""
 
     purposes: frozenset[str]
     week: hours.Week
@@ -27,9 +31,10 @@ class Rule:
 
 @cache
 def rules(path: Path = DATA) -> Mapping[str, Rule]:
-    """By country. Raises ValueError for a purpose or hours that nobody knows."""
+    """By country; SILENT is the rule of all others. Raises ValueError for a purpose or hours that nobody knows."""
+    told = yaml.safe_load(path.read_text(encoding="utf-8"))
     found = {}
-    for country, facts in yaml.safe_load(path.read_text(encoding="utf-8"))["countries"].items():
+    for country, facts in {SILENT: told["silent"], **told["countries"]}.items():
         purposes = frozenset(facts["purposes"])
         if unknown := purposes - set(PURPOSES):
             raise ValueError(f"{country}: no such purpose: {', '.join(sorted(unknown))}")
@@ -39,8 +44,9 @@ def rules(path: Path = DATA) -> Mapping[str, Rule]:
 
 def allowed_at(company: Company, purpose: str, now: datetime) -> datetime:
     """The first moment from `now` (aware) on at which a message for this purpose may leave."""
-    rule = rules().get(company.country)
-    if rule is None or purpose not in rule.purposes:
+    known = rules()
+    rule = known.get(company.country, known[SILENT])
+    if purpose not in rule.purposes:
         return now
     calendar = company.hours_calendar()
     is_holiday = (lambda _: False) if rule.holidays else calendar.is_holiday
