@@ -7,7 +7,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError as DatabaseRefused
 from bot.company import Company
 from bot.configuration import ConfigurationFaults, Fault, checked, sections
 from bot.policy import Policy
+from bot.webhooks.settings import Webhook, webhooks_of
 from channels import CHANNELS
 from console.site import Settings as ConsoleSettings
 from nlu.understander import Settings as NluSettings
@@ -34,7 +35,7 @@ from storage.embedded import DatabaseFault, Embedded
 from storage.postgres import alive
 
 HERE = Path(__file__).resolve().parent
-SECTIONS = ("company", "database", "channels", "nlu", "bot", "console")
+SECTIONS = ("company", "database", "channels", "webhooks", "nlu", "bot", "console")
 SECRET_BYTES = 32
 LOOK = 1.0  # seconds between two looks whether our database still runs
 JOIN_SECONDS = 60.0  # another Acuse that is just starting gets so long to have the database ready
@@ -66,6 +67,7 @@ class Configuration:
     nlu: NluSettings
     policy: Policy
     console: ConsoleSettings
+    webhooks: Mapping[str, Webhook] = field(default_factory=dict)  # by name
 
 
 def read_configuration() -> Configuration:
@@ -89,12 +91,13 @@ def read_configuration() -> Configuration:
     if port and settings is None:
         faults.append(Fault("PORT", "the environment sets console.port with it", "give a number from 1 to 65535"))
     accounts = dict(_accounts(raw.get("channels") or {}, faults))
+    webhooks = webhooks_of(raw.get("webhooks"), faults)
     database = raw.get("database") or None
     if database is not None and not is_address(str(database)):
         faults.append(Fault("database", "is not a PostgreSQL address", "write postgresql://user@host/name, or null"))
     if faults or company is None or nlu is None or policy is None or settings is None:
         raise ConfigurationFaults(faults)
-    return Configuration(company, database, accounts, nlu, policy, settings)
+    return Configuration(company, database, accounts, nlu, policy, settings, webhooks)
 
 
 def _accounts(raw: Any, faults: list[Fault]) -> Iterator[tuple[str, tuple[str, BaseModel]]]:

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import SystemRandom
@@ -30,6 +30,9 @@ from bot.sending import Sending
 from bot.staff import Staff
 from bot.ticker import Ticker
 from bot.turn import Turns
+from bot.webhooks.handing import Handing, Rounds, Watching
+from bot.webhooks.posting import Post
+from bot.webhooks.telling import Telling
 from channels import CHANNELS
 from channels.channel import Channel, Listener, Reconciles
 from console import server as web
@@ -62,6 +65,7 @@ class Machine:
     intake: Intake
     staff: Staff
     reader: Reader
+    posts: Mapping[str, Post] = field(default_factory=dict)  # the ways to the webhooks, by name
 
 
 @asynccontextmanager
@@ -71,7 +75,10 @@ async def machine(
     """Put the parts together, and give everything back at the end. Not `reading`: nothing will be understood."""
     reader = await open_understander(config.nlu) if reading else Reader(None)
     random = SystemRandom()
-    database = Database(url, now=now, ids=uuid7_source(now, random.randbytes))
+    own_kinds = {name: kind for name, (kind, _) in config.accounts.items()}
+    teller = Telling(config.webhooks, own_kinds, now) if config.webhooks else None
+    database = Database(url, now=now, ids=uuid7_source(now, random.randbytes), teller=teller)
+    posts = {name: Post(one, now=now, version=version()) for name, one in config.webhooks.items()}
     secret = secret_of(data)
     channels: dict[str, Channel] = {
         name: CHANNELS[kind].open(
@@ -84,7 +91,7 @@ async def machine(
         )
         for name, (kind, settings) in config.accounts.items()
     }
-    kinds = {name: kind for name, (kind, _) in config.accounts.items()}
+    kinds = own_kinds
     if extra:
         channels, kinds = dict(extra), {name: name for name in extra}
     parts = Parts(
@@ -104,10 +111,11 @@ async def machine(
     intake = Intake(parts, lambda text, sticky: detect(text, sticky, languages[0]).language)
     staff = Staff(parts, lambda: secrets.token_urlsafe(32), lasts=timedelta(hours=config.console.session_hours))
     try:
-        yield Machine(parts, intake, staff, reader)
+        yield Machine(parts, intake, staff, reader, posts)
     finally:
         await asyncio.gather(
             *(_given_back(name, channel.close()) for name, channel in channels.items()),
+            *(_given_back(f"webhook {name}", post.close()) for name, post in posts.items()),
             _given_back("understanding", reader.close()),
         )
         await _given_back("database", database.close())
@@ -123,7 +131,13 @@ async def _given_back(name: str, closing: Awaitable[None]) -> None:
 
 
 def _keeps(
-    config: Configuration, base: Base, roles: Sequence[str], built: Machine, site: Site, taken: socket.socket | None
+    config: Configuration,
+    base: Base,
+    roles: Sequence[str],
+    built: Machine,
+    site: Site,
+    taken: socket.socket | None,
+    watching: Watching,
 ) -> list[Keep]:
     """What runs in this process, each part supervised apart."""
     parts, bell, url = built.parts, site.bell, base.url
@@ -135,10 +149,16 @@ def _keeps(
         pages = create_app(site)
         keeps.append(Keep("web", lambda: web.serve(pages, taken)))
     if "worker" in roles:
+        hooks = config.webhooks
         handlers = Worker(
             url,
-            {"turn": Turns(parts).run, "send": Sending(parts).run},
+            {
+                "turn": Turns(parts).run,
+                "send": Sending(parts).run,
+                "hook": Handing(parts, hooks, built.posts).run,
+            },
             lanes=list(parts.channels),
+            webhooks=list(hooks),
             log=logging.getLogger("worker"),
             pace=Pace(grace=GRACE),
         )
@@ -150,6 +170,10 @@ def _keeps(
             Keep("desk cards", DeskCards(parts, bell).run),
             Keep("orphans", Orphans(parts).run),
         ]
+        if hooks:
+            keeps.append(Keep("webhooks", Rounds(parts, hooks).run))
+    if taken is not None and config.webhooks:
+        keeps.append(Keep("webhook states", watching.run))
     if "listener" in roles:
         holder = f"{socket.gethostname()}:{os.getpid()}"
         for name, channel in parts.channels.items():
@@ -179,20 +203,21 @@ async def serve(
         built = await _unless(stopping, stack.enter_async_context(machine(config, base.url, data)))
         if built is None:
             return
+        watching = Watching(built.parts, config.webhooks)
         site = Site(
             parts=built.parts,
             intake=built.intake,
             bell=Bell(base.url),
             staff=built.staff,
             settings=config.console,
-            health=lambda: _health(keeper, built.reader, began),
+            health=lambda: _health(keeper, built.reader, began, watching),
             token=lambda: secrets.token_urlsafe(32),
             stopping=stopping,
             webchat_account=built.parts.account_of_kind("webchat"),
             version=version(),
         )
         password = await built.staff.first() if taken is not None else None
-        running = asyncio.create_task(keeper.run_all(_keeps(config, base, roles, built, site, taken)))
+        running = asyncio.create_task(keeper.run_all(_keeps(config, base, roles, built, site, taken, watching)))
         if taken is not None:
             _greet(config, password)
         else:
@@ -248,7 +273,7 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _health(keeper: Keeper, reader: Reader, began: datetime) -> dict[str, Any]:
+def _health(keeper: Keeper, reader: Reader, began: datetime, watching: Watching) -> dict[str, Any]:
     """For people and machines that watch: it serves, and how every part is."""
     states = keeper.states()
     return {
@@ -265,6 +290,7 @@ def _health(keeper: Keeper, reader: Reader, began: datetime) -> dict[str, Any]:
             }
             for name, one in states.items()
         },
+        **({"webhooks": told} if (told := watching.health()) else {}),
     }
 
 

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 
 import typer
 
-from commands import chatting, checking, keeping, mail, serving, templates, training, understanding
+from commands import chatting, checking, keeping, mail, serving, templates, training, understanding, webhooks
 from commands.staff import users
 from installation import terminal, version
 
@@ -37,6 +37,7 @@ for command in (
 app.add_typer(users, name="user")
 app.add_typer(templates.templates, name="templates")
 app.add_typer(mail.mail, name="mail")
+app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(understanding.export, name="export")
 
 

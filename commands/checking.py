@@ -7,8 +7,10 @@ from pathlib import Path
 import httpx
 import typer
 
+from bot.parts import Parts
+from bot.webhooks.handing import Watching, in_words
 from channels.channel import Channel, DeskPlace, Health, Listener, Webhook
-from commands.passing import last_words, unreachable
+from commands.passing import last_words, unreachable, when
 from commands.similar import similar_cases
 from commands.telling import told
 from installation import Configuration, data_folder, database_at, now, reachable, read_configuration, terminal
@@ -55,8 +57,22 @@ async def _check_channels(config: Configuration, url: str, data: Path) -> tuple[
         problem = built.reader.problem
         _say_check(None if problem else True, "understanding", problem or built.reader.source)
         _say_check(*await similar_cases(built))
+        hooks_well = await _check_webhooks(config, built.parts)
     desks = [name for name, channel in channels.items() if isinstance(channel, DeskPlace) and channel.desk]
-    return all(health.ok for health in found), desks
+    return hooks_well and all(health.ok for health in found), desks
+
+
+async def _check_webhooks(config: Configuration, parts: Parts) -> bool:
+    """How each receiver took the last events; whether none of them fails."""
+    if not config.webhooks:
+        return True
+    states = await Watching(parts, config.webhooks).look()
+    well = True
+    for name, state in states.items():
+        sign, words = in_words(name, state, lambda moment: when(moment, now()))
+        _say_check(sign, f"webhook {name}", words)
+        well = well and sign is not False
+    return well
 
 
 async def _unreachable(config: Configuration, channels: Mapping[str, Channel]) -> dict[str, str]:

@@ -15,7 +15,7 @@ def last_words(last: Last | None, now: datetime) -> str:
     """When the last message came and went, for a line of `acuse check`."""
     if last is None or (last.came is None and last.gone is None):
         return "nothing has come in yet"
-    return f"last in {_when(last.came, now)}, out {_when(last.gone, now)}"
+    return f"last in {when(last.came, now)}, out {when(last.gone, now)}"
 
 
 async def unreachable(client: httpx.AsyncClient, public_url: str, account: str) -> str | None:
@@ -40,7 +40,8 @@ async def unreachable(client: httpx.AsyncClient, public_url: str, account: str) 
     return f"{address} is answered with {answer.status_code} by something before Acuse: let the proxy pass /webhooks on"
 
 
-def _when(moment: datetime | None, now: datetime) -> str:
+def when(moment: datetime | None, now: datetime) -> str:
+    """A moment on this machine's clock, with its day if that is not today's."""
     if moment is None:
         return "never"
     here = moment.astimezone()

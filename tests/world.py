@@ -34,6 +34,7 @@ from storage.database import Database
 from storage.files import Files
 from storage.ids import uuid7_source
 from storage.tables import Case, Conversation, Outgoing
+from storage.transaction import Teller
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -151,10 +152,11 @@ async def a_world(
     policy: Policy | None = None,
     understander: Understander | None = None,
     channels: dict[str, Channel] | None = None,
+    teller: Teller | None = None,
 ) -> AsyncIterator[World]:
     """Put it together; `channels` replace the usual chat, telegram, email and webchat."""
     random = Random(7)
-    database = Database(url, now=clock, ids=uuid7_source(clock, random.randbytes))
+    database = Database(url, now=clock, ids=uuid7_source(clock, random.randbytes), teller=teller)
     given: dict[str, Channel] = channels or {
         "chat": Memory("chat", features=CHAT, now=clock),
         "telegram": Memory("telegram", features=CHAT, now=clock),

@@ -31,8 +31,9 @@ def value(text: str, env: dict[str, str] | None = None) -> Any:
 
 
 def test_the_shipped_file_works_unedited() -> None:
-    found = sections(SHIPPED, {}, ("company", "database", "channels", "nlu", "bot", "console"))
-    assert list(found) == ["company", "database", "channels", "nlu", "bot", "console"]
+    found = sections(SHIPPED, {}, ("company", "database", "channels", "webhooks", "nlu", "bot", "console"))
+    assert list(found) == ["company", "database", "channels", "webhooks", "nlu", "bot", "console"]
+    assert found["webhooks"] is None
     assert found["database"] is None and found["channels"] == {"webchat": {}}
     assert Policy.model_validate(found["bot"]) == Policy()  # it shows the defaults
     company = Company.model_validate(found["company"])
@@ -56,6 +57,7 @@ def test_what_is_commented_out_works_once_the_marks_are_gone() -> None:
     twilio = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"}
     slack = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}
     mail = {"MAIL_PASSWORD": "s3cret", "TELEGRAM_TOKEN": "42:x", "DATABASE_URL": "postgresql://x/y"}
+    mail["CRM_WEBHOOK_SECRET"] = "whsec_x"
     found = sections(plain, {**twilio, **slack, **mail})
     assert found["channels"]["slack"].keys() == CHANNELS["slack"].settings.model_fields.keys()
     CHANNELS["slack"].settings.model_validate(found["channels"]["slack"])
