@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from bot import states
+from bot.absorbing import earliest
 from bot.codes import new_code
 from bot.deadlines import decide
 from bot.dialogue import effects as fx
@@ -81,6 +82,11 @@ class Casework:
             "due_reason": found.as_json() | {"received_at": received.isoformat()},
         }
 
+    async def term(self, case: Case, type: str) -> dict[str, Any]:
+        """The same for a case that turns out to be of this type; no later than what was merged into it."""
+        own = self.deadline(type, self.received(case))
+        return earliest(own, [other for _, other in await self._tx.merges.standing(case.id)])
+
     @staticmethod
     def received(case: Case) -> datetime:
         """When the report came that the case was opened for: a message of 23:59 may be answered after midnight."""
@@ -116,7 +122,7 @@ class Casework:
         if effect.type is not None and effect.type != case.type:
             data["type"] = [case.type, effect.type]
             case.type = effect.type
-            due = self.deadline(effect.type, self.received(case))
+            due = await self.term(case, effect.type)
             case.due, case.due_kind, case.due_reason = due["due"], due["due_kind"], due["due_reason"]
         if effect.severity is not None and SEVERITIES.index(effect.severity) > SEVERITIES.index(case.severity):
             data["severity"] = [case.severity, effect.severity]

@@ -6,7 +6,7 @@ Day 0, the day of reception in the company's time zone, is not counted. The term
 import calendar
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -107,6 +107,19 @@ def decide(
         reason=_reason(book, profile, why, term, days, day, due),
         calendar_version=workdays.version(),
     )
+
+
+def first_to_end(terms: Iterable[Deadline]) -> Deadline:
+    """The term that ends first, of cases that are answered as one: no date that was promised becomes a later one.
+
+    On the same day a moment comes before the day's end, and the law's term before our own. Without any: no date.
+    """
+
+    def end(term: Deadline) -> tuple[date, bool, datetime, bool]:
+        at = term.due_at or datetime.max.replace(tzinfo=UTC)
+        return term.due or date.max, term.due_at is None, at, term.kind != "legal"
+
+    return min(terms, key=end)
 
 
 def explain(deadline: Deadline, language: str, book: Law | None = None) -> str:

@@ -179,6 +179,9 @@ class Deliveries:
         conversation = await tx.conversations.locked(row.conversation_id)
         if conversation is None or (row.author == "bot" and conversation.speaker != "bot"):
             return False
+        case = await tx.cases.get(row.case_id) if row.author == "bot" and row.case_id else None
+        if case is not None and case.merged_into is not None:
+            return False  # nor once the case goes on as part of another
         row.as_template = row.as_template or means == "window"
         row.state, row.provider_id, row.slot_at, row.sending_at = "queued", None, None, None
         row.not_before = self._parts.now() + pause
@@ -191,6 +194,11 @@ class Deliveries:
         conversation = await tx.conversations.locked(row.conversation_id)
         assert conversation is not None
         case = await tx.cases.get(row.case_id, lock=True) if row.case_id else None
+        if case is not None and case.merged_into is not None:
+            if row.author == "bot":
+                return None  # it goes on as part of another case: the bot says nothing of it any more
+            onward = await tx.cases.by_code(case.code)
+            case = await tx.cases.get(onward.id, lock=True) if onward is not None else None
         tried = await self._tried(tx, row)
         way = await best_way(self._parts, tx, case, conversation, without=tried) if case else None
         if row.author == "bot" and (conversation if way is None else way.conversation).speaker != "bot":

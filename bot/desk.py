@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import takewhile
 from uuid import NAMESPACE_OID, UUID, uuid5
@@ -10,10 +10,11 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from bot import states
 from bot.casework import SEVERITIES, Casework
 from bot.dialogue import events as ev
+from bot.news import tell
 from bot.parts import Parts
-from bot.reach import best_way, usable
 from bot.refusals import AlreadyTaken, Empty, NoSuchConversation, NotPossible, NotTaken, TooBig, TooLateToUndo
-from bot.talking import Talking, case_facts
+from bot.surveys import Surveys
+from bot.talking import Talking
 from bot.views import Me
 from bot.writing import write
 from channels.channel import Address
@@ -270,6 +271,8 @@ class Desk:
         if solved:
             case.solved_by, case.solved_at = case.solved_by or "agent", case.solved_at or now
         case.closed_at = now if to in states.CLOSED else None
+        surveys = Surveys(self._parts, held.tx, self._mark)
+        await (surveys.solved(case, held.line) if solved else surveys.reopened(case))
         announced = ev.SolutionAnnounced(self._me.name, note or None)
         await self._news(held, announced if solved else ev.StateChanged(to, self._me.name, note or None), began)
 
@@ -289,17 +292,7 @@ class Desk:
     async def _news(self, held: _Held, event: ev.Event, was: str) -> None:
         """What the dialogue says of the case, where the customer wants to read it. `was`: the state before."""
         case = self._case(held)
-        way = await best_way(self._parts, held.tx, case, held.line)
-        conversation = way.conversation if way else held.line
-        if way is None and held.conversation.flagged_at is None:
-            held.conversation.flagged_at, held.conversation.flag_reason = self._parts.now(), "unreachable"
-        await held.tx.flush()
-        talking = await Talking.begin(self._parts, held.tx, conversation, about=case.id, actor=self._mark)
-        talking.state = replace(talking.state, case=replace(case_facts(case), status=was))
-        await talking.feed(event)
-        if not usable(self._parts, talking.contact, at_home=True):
-            talking.said.clear()  # they blocked us or want nothing more: the people on the list call them
-        await talking.finish(author=self._notice, news=True)
+        await tell(self._parts, held.tx, case, held.line, event, self._me, was=was, here=held.conversation)
 
     async def classify(self, conversation_id: UUID, type: str) -> None:
         """Correct the type: the date follows, both values are kept, and the correction is an example to learn from."""
@@ -307,8 +300,7 @@ class Desk:
             case = self._case(held)
             if type == case.type and not case.doubt:
                 return
-            casework = Casework(self._parts, held.tx, self._mark)
-            due = casework.deadline(type, casework.received(case))
+            due = await Casework(self._parts, held.tx, self._mark).term(case, type)
             held.tx.cases.label(
                 case_id=case.id,
                 field="type",
@@ -319,8 +311,8 @@ class Desk:
             )
             data = {"type": [case.type, type]}
             await held.tx.cases.add_event(case, actor=self._mark, kind="classified", data=data)
-            case.type, case.doubt, case.due = type, False, due["due"]
-            case.due_kind, case.due_reason = due["due_kind"], due["due_reason"]
+            case.type, case.doubt = type, False
+            case.due, case.due_kind, case.due_reason = due["due"], due["due_kind"], due["due_reason"]
 
     async def grade(self, conversation_id: UUID, severity: str) -> None:
         """Correct the severity; both values are kept."""

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from bot import phones
 from bot.parts import Parts
-from bot.refusals import NotPossible
+from bot.refusals import CannotMerge, NotPossible
 from bot.views import Me
 from storage.tables import ContactPoint, Person
 from storage.transaction import Transaction
@@ -56,26 +56,28 @@ class Joins:
         self._tx.agents.audit("bot", JOINED, str(keep), by=by, moved=moved, before=before)
 
     async def undo(self, audit_id: UUID, me: Me) -> None:
-        """Part again two people who were joined wrongly (P8). For administrators; raises NotPossible.
+        """Part again two people who were joined wrongly (P8). For managers and administrators; raises NotPossible.
 
         What began since at the addresses that go back goes with them; nobody keeps the other's case open.
         """
         entry = await self._tx.agents.audited(audit_id)
-        if me.role != "admin":
-            raise NotPossible("only an administrator can undo this")
+        if not me.may_manage:
+            raise NotPossible("only a manager or an administrator can undo this")
         if entry is None or entry.action != JOINED or entry.detail.get("undone"):
             raise NotPossible("there is nothing to undo")
         keep, before = await self._tx.people.get(UUID(entry.object)), entry.detail["before"]
         moved = dict(entry.detail["moved"])
         since = await self._numbers_since(keep.id, moved["contact_points"], entry.at)
         await self._tx.people.part(keep.id, moved | {"contact_points": [*moved["contact_points"], *since]}, entry.at)
+        if await self._tx.merges.between(keep.id, UUID(moved["person"][0])):
+            raise CannotMerge("joined", "a case of one was merged into a case of the other: undo that first")
         contact = await self._tx.people.contact_by_id(UUID(before["contact"]))
         verified_at = before["verified_at"]
         contact.verified_at = datetime.fromisoformat(verified_at) if verified_at else None
         contact.verified_by = before["verified_by"]
         if str(keep.preferred_contact_id) in (*moved["contact_points"], *since):
             keep.preferred_contact_id = UUID(before["preferred"]) if before["preferred"] else None
-        entry.detail = entry.detail | {"undone": self._parts.now().isoformat()}
+        entry.detail = entry.detail | {"undone": self._parts.now().isoformat(), "undone_by": str(me.id)}
         self._tx.agents.audit(f"agent:{me.id}", "people parted", str(keep.id), entry=str(audit_id))
 
     async def _numbers_since(self, keep: UUID, moved: list[str], at: datetime) -> list[str]:

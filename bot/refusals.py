@@ -35,3 +35,15 @@ class Empty(Refusal):
 
 class TooBig(Refusal):
     """The file is larger than the limit."""
+
+
+class CannotMerge(NotPossible):
+    """These cases cannot be merged, or not be parted again. `reason` is its name for translations, with its blanks.
+
+    same | gone | persons | parted | decided | later | joined
+    """
+
+    def __init__(self, reason: str, says: str, **blanks: str) -> None:
+        super().__init__(says)
+        self.reason = reason
+        self.blanks = blanks

@@ -5,6 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from bot import states
+from bot.absorbing import FROM
+from bot.beside import joins_of, may_take, merged_into
 from bot.codes import readings
 from bot.deadlines import Deadline, explain
 from bot.dialogue.forms import missing
@@ -15,7 +17,7 @@ from bot.similar import similar_to
 from bot.talking import case_facts
 from bot.views import CaseView, ContactView, Entry, FileView, Line, Me, Page, Room, Undelivered
 from storage.inbox import Filter, Place, QueueRow
-from storage.tables import Attachment, Case, CaseEvent, Message, Note, Outgoing
+from storage.tables import Attachment, Case, CaseEvent, ContactPoint, Message, Note, Outgoing
 from storage.transaction import Transaction
 
 PAGE = 50
@@ -74,30 +76,27 @@ class Rooms:
             contacts = await tx.people.contacts(row.person_id)
             drafts = await tx.desks.drafts(self._me.id, conversation_id)
             similar = await similar_to(tx, case.id) if case else []
+            merged = await merged_into(tx, case, names) if case else []
+            files = await tx.merges.files(case.id) if case and merged else []
+            known = {one.id: self._contact(one, row) for one in contacts}
+            joins = await joins_of(tx, row.person_id, known, cases, names)
         return Room(
             line=self._line(row, names),
             entries=entries,
             case=self._case(case, names) if case else None,
-            contacts=[
-                ContactView(
-                    kind=self._parts.kinds.get(one.account, one.account),
-                    account=one.account,
-                    address=one.address,
-                    verified=one.verified_at is not None,
-                    verified_by=one.verified_by,
-                    verified_at=one.verified_at,
-                    preferred=one.id == row.preferred_contact_id,
-                    blocked=one.blocked_at is not None,
-                    opted_out=one.opted_out_at is not None,
-                )
-                for one in contacts
+            contacts=list(known.values()),
+            other_cases=[
+                (one.code, one.type, one.status) for one in cases if one.id != row.case_id and not one.merged_into
             ],
-            other_cases=[(one.code, one.type, one.status) for one in cases if one.id != row.case_id],
             drafts={draft.mode: draft.text for draft in drafts},
             colleagues=sorted(((id, name) for id, name in names.items()), key=lambda one: one[1].casefold()),
             language=self._parts.language(row.language),
             subject=row.subject,
             similar=similar,
+            merged=merged,
+            may_take=[(one.code, one.type, one.status, one.due) for one in may_take(case, cases)] if case else [],
+            files=[_file(one) for one in files],
+            joins=joins,
         )
 
     async def undelivered(self) -> Sequence[Undelivered]:
@@ -241,6 +240,19 @@ class Rooms:
             may_undo=mine and sent.state == "queued" and sent.attempts == 0,
         )
 
+    def _contact(self, one: ContactPoint, row: QueueRow) -> ContactView:
+        return ContactView(
+            kind=self._parts.kinds.get(one.account, one.account),
+            account=one.account,
+            address=one.address,
+            verified=one.verified_at is not None,
+            verified_by=one.verified_by,
+            verified_at=one.verified_at,
+            preferred=one.id == row.preferred_contact_id,
+            blocked=one.blocked_at is not None,
+            opted_out=one.opted_out_at is not None,
+        )
+
     def _case(self, case: Case, names: Mapping[UUID, str]) -> CaseView:
         return CaseView(
             id=case.id,
@@ -261,6 +273,7 @@ class Rooms:
             due=case.due,
             due_kind=case.due_kind,
             due_reason=explain(Deadline.stored(case.due_kind, case.due, case.due_reason), self._me.language),
+            due_from=case.due_reason.get(FROM),
             opened_at=case.opened_at,
             solved_by=case.solved_by,
             solved_at=case.solved_at,

@@ -29,7 +29,7 @@ class CaseState(StrEnum):
 class ForbiddenMove(Exception):
     """A case may not move that way. `remedy` says what to do instead; `reason` is its name for translations.
 
-    reason: same | unknown | alternatives | fulfil | reopen | order
+    reason: same | unknown | alternatives | fulfil | reopen | order; of a merge: answered | waits
     """
 
     def __init__(self, current: str, wanted: str, reason: str, remedy: str) -> None:
@@ -120,6 +120,30 @@ def _remedy(here: CaseState, there: CaseState) -> tuple[str, str]:
     if there is S.CERRADO and here is S.ACEPTADO:
         return "fulfil", f"carry out what was agreed and set {S.CUMPLIDO} first"
     return "order", f"from here it can go to {', '.join(MOVES[here])}"
+
+
+UNDECIDED = frozenset({S.RECIBIDO, S.ACUSADO, S.CLASIFICADO, S.EN_INVESTIGACION})
+OWES_ANSWER = UNDECIDED | {S.PROPUESTA, S.RECHAZADO, S.ESCALADO_INTERNO}
+
+
+def check_merge(state: str, into: str) -> None:
+    """Raise ForbiddenMove, with the remedy, unless a case in `state` may go on as part of one in `into`.
+
+    Whoever reported something is owed an answer: an answer that was given is not hidden in another case, and none is
+    given for a report that came after it.
+    """
+    here, there = CaseState(state), CaseState(into)
+    if here not in UNDECIDED:
+        raise ForbiddenMove(here, there, "answered", "it has its own answer: see it through on its own")
+    if there not in OWES_ANSWER:
+        raise ForbiddenMove(
+            here, there, "waits", f"the other one was answered: reopen it first, to {S.EN_INVESTIGACION}"
+        )
+
+
+def decides(to: str) -> bool:
+    """Whether this move says something about the case to the customer, so that a merge before it stands for good."""
+    return CaseState(to) not in UNDECIDED
 
 
 def steps_to_solved(current: str) -> tuple[CaseState, ...]:

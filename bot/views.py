@@ -127,6 +127,7 @@ class CaseView:
     due: date | None
     due_kind: str
     due_reason: str
+    due_from: str | None  # code of the merged case whose date it is
     opened_at: datetime
     solved_by: str | None
     solved_at: datetime | None
@@ -179,6 +180,34 @@ class SimilarView:
 
 
 @dataclass(frozen=True)
+class MergedView:
+    """A case that another one goes on for."""
+
+    id: UUID  # of the merge
+    code: str
+    type: str
+    status: str  # where it stood
+    opened_at: datetime
+    at: datetime
+    by: str | None
+    reason: str
+    may_undo: bool  # false: another one was merged later, which is undone first
+
+
+@dataclass(frozen=True)
+class JoinView:
+    """Somebody who turned out to be this person, and what came with them."""
+
+    id: UUID
+    at: datetime
+    proof: str  # code | link | provider
+    contacts: Sequence[ContactView]
+    cases: Sequence[str]  # codes
+    undone_at: datetime | None
+    undone_by: str | None
+
+
+@dataclass(frozen=True)
 class Room:
     """A conversation with everything around it."""
 
@@ -192,3 +221,7 @@ class Room:
     language: str
     subject: str | None
     similar: Sequence[SimilarView] = ()
+    merged: Sequence[MergedView] = ()  # what the case goes on for, oldest first
+    may_take: Sequence[tuple[str, str, str, date | None]] = ()  # code, type, status, due: it can go on as part of these
+    files: Sequence[FileView] = ()  # of all of it, once something was merged into it
+    joins: Sequence[JoinView] = ()

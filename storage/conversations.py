@@ -111,6 +111,11 @@ class Conversations:
         kept = await self.of(contact, f"case:{code}")
         await self.enter(kept, case_id, beside=left)
 
+    async def is_open(self, closed: Conversation) -> bool:
+        """Whether the place of a closed conversation, its address and thread, has an open one by now."""
+        found = await self._scope.direct.find(Conversation, _OPEN, closed.contact_point_id, closed.thread_key)
+        return any(one.id != closed.id for one in found)
+
     async def enter(
         self, conversation: Conversation, case_id: UUID | None, *, beside: Conversation | None = None
     ) -> None:

@@ -23,6 +23,10 @@ def surviving(codes: str) -> str:
     return _FOLLOWED.replace("CODES", codes)
 
 
+_BETWEEN = (
+    "SELECT 1 FROM cases JOIN cases onward ON onward.id = cases.merged_into"
+    " WHERE cases.person_id <> onward.person_id AND (cases.person_id = ANY(%s) OR onward.person_id = ANY(%s)) LIMIT 1"
+)
 _LOCKED = "WHERE id = %s FOR UPDATE"
 _SHARE = (
     "INSERT INTO case_messages (case_id, entry_id) SELECT %s, entry_id FROM case_messages WHERE case_id = %s"
@@ -61,9 +65,7 @@ class Merges:
     def keep(self, case: Case, into: Case, **values: Any) -> Merge:
         """Write down that the first goes on as part of the second."""
         case.merged_into = into.id
-        return self._scope.direct.new(
-            Merge, id=self._scope.ids(), case_id=case.id, into_id=into.id, at=self._scope.now(), **values
-        )
+        return self._scope.direct.new(Merge, id=self._scope.ids(), case_id=case.id, into_id=into.id, **values)
 
     async def get(self, merge_id: UUID, *, lock: bool = False) -> Merge | None:
         """One merge, undone or not."""
@@ -84,6 +86,11 @@ class Merges:
         found = await self._scope.direct.find(Merge, "WHERE case_id = %s AND undone_at IS NULL", case_id)
         return next(iter(found), None)
 
+    async def between(self, *people: UUID) -> bool:
+        """Whether a case of one of these people goes on as part of a case of somebody else."""
+        [found] = await self._scope.direct.run((_BETWEEN, (list(people), list(people))))
+        return bool(found)
+
     async def share(self, case_id: UUID, into_id: UUID) -> list[str]:
         """What was said of a case belongs to the other one as well. Returns what did not before."""
         [found] = await self._scope.direct.run((_SHARE, (into_id, case_id)))
@@ -98,9 +105,8 @@ class Merges:
         told = {"into": into_id, "back": back, "talks": list(talks), "since": since}
         self._scope.direct.later((_SINCE, told))
 
-    async def end_timers(self, talks: Sequence[UUID]) -> list[str]:
+    async def end_timers(self, talks: Sequence[UUID], now: datetime) -> list[str]:
         """Nothing becomes due in these conversations any more. Returns the timers that ran."""
-        now = self._scope.now()
         ended, _ = await self._scope.direct.run((_END_TIMERS, (now, list(talks))), (_FIRED, (now, list(talks))))
         return [str(row[0]) for row in ended]
 

@@ -89,6 +89,22 @@ class SolutionAnnounced:
 
 
 @dataclass(frozen=True)
+class CasesMerged:
+    """An agent took another case of the same person into this one. `other` is its code, which goes on working."""
+
+    other: str
+    by: str
+
+
+@dataclass(frozen=True)
+class CasesParted:
+    """The agent undid it: the case with the code `other` is again one of its own."""
+
+    other: str
+    by: str
+
+
+@dataclass(frozen=True)
 class SilenceDay:
     """Nothing came for a day while the bot was waiting for an answer."""
 
@@ -162,6 +178,8 @@ Event = (
     | AgentGaveBack
     | StateChanged
     | SolutionAnnounced
+    | CasesMerged
+    | CasesParted
     | SilenceDay
     | CodeVerified
     | CodeFailed

@@ -1,6 +1,6 @@
 """The conversation as a pure function: no clock, no random, no input or output."""
 
-from bot.dialogue import closing, lookups, people, reach
+from bot.dialogue import closing, lookups, merging, people, reach
 from bot.dialogue.effects import Effect
 from bot.dialogue.events import (
     AgentGaveBack,
@@ -8,6 +8,8 @@ from bot.dialogue.events import (
     AgentTook,
     CaseFound,
     CaseNotFound,
+    CasesMerged,
+    CasesParted,
     ChannelLinked,
     CodeFailed,
     CodeVerified,
@@ -46,6 +48,10 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
             closing.changed(reply, event)
         case SolutionAnnounced():
             closing.announced(reply, event)
+        case CasesMerged():
+            merging.merged(reply, event)
+        case CasesParted():
+            merging.parted(reply, event)
         case SilenceDay():
             closing.silent(reply, event)
         case CodeVerified():

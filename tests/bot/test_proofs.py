@@ -296,12 +296,12 @@ class TestTwoWhoAreOne:
         [case] = await world.cases()
         assert all(case.code not in one.text for one in world.sent("telegram")[before:])
 
-    async def test_only_an_administrator_and_only_once(self, world: World) -> None:
+    async def test_P8_only_a_manager_or_administrator_and_only_once(self, world: World) -> None:
         payload = await _asks_for_link(world)
         await _follows(world, payload)
         with pytest.raises(NotPossible, match="administrator"):
-            await self._undo(world, role="manager")
-        await self._undo(world)
+            await self._undo(world, role="agent")
+        await self._undo(world, role="manager")
         with pytest.raises(NotPossible, match="nothing to undo"):
             await self._undo(world)
 
