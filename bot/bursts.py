@@ -12,6 +12,7 @@ from storage.tables import Message
 
 PHONE = "phone"  # in a message's `event`: the sender's own number, which the provider vouches for
 VOICE = "voice"  # in a message's `extra`: it was spoken
+TYPED = ("nps", "comment")  # questions to which a number is an answer, and not a choice that stands further above
 READ = 20_000  # characters: nobody writes more by hand, and a megabyte must not hold up the others
 
 
@@ -68,7 +69,8 @@ def bursts_of(waiting: Waiting) -> list[Burst]:
             plain.clear()
 
     for message in waiting.messages:
-        pressed = message.pressed or (None if plain else pressed_of(message.text, waiting.buttons))
+        typed = None if plain or waiting.pending in TYPED else pressed_of(message.text, waiting.buttons)
+        pressed = message.pressed or typed
         if pressed or message.kind == "internal" or {"start", PHONE} & message.event.keys():
             close()
             found.append(together((message,), pressed))

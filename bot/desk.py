@@ -14,6 +14,7 @@ from bot.news import tell
 from bot.parts import Parts
 from bot.refusals import AlreadyTaken, Empty, NoSuchConversation, NotPossible, NotTaken, TooBig, TooLateToUndo
 from bot.surveys import Surveys
+from bot.surveys import Surveys
 from bot.talking import Talking
 from bot.views import Me
 from bot.writing import write
@@ -271,6 +272,8 @@ class Desk:
         if solved:
             case.solved_by, case.solved_at = case.solved_by or "agent", case.solved_at or now
         case.closed_at = now if to in states.CLOSED else None
+        surveys = Surveys(self._parts, held.tx, self._mark)
+        await (surveys.solved(case, held.line) if solved else surveys.reopened(case))
         surveys = Surveys(self._parts, held.tx, self._mark)
         await (surveys.solved(case, held.line) if solved else surveys.reopened(case))
         announced = ev.SolutionAnnounced(self._me.name, note or None)

@@ -1,8 +1,21 @@
 """What the operator may decide about the bot's manners."""
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+class SurveyPolicy(BaseModel):
+    """Whether, of which cases and when customers are asked how the solution was."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    types: list[Literal["peticion", "queja", "reclamo", "sugerencia", "otro"]] = ["peticion", "queja", "reclamo"]
+    delay_minutes: float = Field(default=0, ge=0)  # after the customer's own word that it is solved
+    unconfirmed_days: float = Field(default=3, gt=0)  # after an agent's word that nobody contradicted
+    remind_days: float = Field(default=3, gt=0)  # after the question: one reminder; after that, no more
 
 
 class Policy(BaseModel):
@@ -25,6 +38,7 @@ class Policy(BaseModel):
     confirmed_in_hours: float = Field(default=24, gt=0)
     critical_confirmed_in_hours: float = Field(default=1, gt=0)  # in a critical case
     bot_answers_per_hour: int = Field(default=30, ge=1)  # to one address: two machines must not talk for ever
+    survey: SurveyPolicy = SurveyPolicy()
 
     def burst(self, account: str, default: timedelta) -> timedelta:
         """How long to wait for silence on an account."""

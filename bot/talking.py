@@ -15,6 +15,7 @@ from bot.dialogue.state import CaseFacts, Profile, State, Talk, dump, load
 from bot.dialogue.step import step
 from bot.parts import Parts
 from bot.proofs import Proofs
+from bot.surveys import Surveys
 from bot.writing import button, marked, write
 from channels.channel import Address
 from nlu.understanding import Understanding
@@ -126,6 +127,9 @@ class Talking:
             case fx.UpdateCase() | fx.Reopen() | fx.ConfirmSolved():
                 if self.case is not None:
                     await Casework(self.parts, self.tx, self.actor).change(self.case, effect)
+                    await Surveys(self.parts, self.tx, self.actor).after(effect, self.case, self.conversation)
+            case fx.RecordSurvey(code):
+                await self._keep_score(code, effect)
             case fx.AddContact():
                 pass  # an unproved address is a fact of the case and nothing more
 
@@ -170,8 +174,21 @@ class Talking:
             await self.tx.conversations.keep_case(self.conversation, self.contact, left.id, left.code)
         self.case = self.conversation.case_id = None
 
-    async def flag(self, reason: str, *, urgent: bool) -> None:
-        """Put the conversation on the agents' list; an urgent reason is never replaced by a lesser one."""
+    async def _keep_score(self, code: str, said: fx.RecordSurvey) -> None:
+        """What they say of a case of theirs, whichever the talk is about now; a bad word is looked at by people."""
+        known = self.case if self.case is not None and self.case.code == code else await self.tx.cases.by_code(code)
+        case = await self.tx.cases.get(known.id, lock=True) if known is not None else None
+        if case is None or case.person_id != self.person.id:
+            return
+        if await Surveys(self.parts, self.tx, self.actor).record(case, said):
+            await self.flag("low_score", urgent=False, case=case)
+
+    async def flag(self, reason: str, *, urgent: bool, case: Case | None = None) -> None:
+        """Put the conversation on the agents' list; an urgent reason is never replaced by a lesser one.
+
+        `case`: the one that it is about, where that is not the talk's own.
+        """
+        case = case or self.case
         now = self.parts.now()
         if self.conversation.flagged_at is None or (urgent and not self.conversation.urgent):
             self.conversation.alerted_at = None  # news: people are told at once, whenever they were told last
@@ -181,8 +198,8 @@ class Talking:
         self.conversation.urgent = self.conversation.urgent or urgent
         if reason == "asked":
             self.conversation.human_asked_at = self.conversation.human_asked_at or now
-        if self.case is not None:
-            await self.tx.cases.add_event(self.case, actor=self.actor, kind="flagged", data={"reason": reason})
+        if case is not None:
+            await self.tx.cases.add_event(case, actor=self.actor, kind="flagged", data={"reason": reason})
 
     async def _prefer(self, kind: str, address: str | None) -> None:
         known = await self.tx.people.contacts(self.person.id)
@@ -198,8 +215,14 @@ class Talking:
                     await self.tx.cases.add_event(self.case, actor=self.actor, kind="preferred", data=data)
                 return
 
-    async def finish(self, *, author: str = "bot", news: bool = False) -> list[Outgoing]:
-        """Keep the state and write one Answer of all that was said; `news` is something that nobody asked for."""
+    async def finish(
+        self, *, author: str = "bot", news: bool = False, kind: str | None = None, about: Case | None = None
+    ) -> list[Outgoing]:
+        """Keep the state and write one Answer of all that was said; `news` is something that nobody asked for.
+
+        `about`: the case that the words are of, where that is not the talk's own. `kind`: of the row, where the words
+        do not tell it.
+        """
         if not self.apart:
             self.conversation.state = dump(self.state.talk)
         if self.case is not None and self.state.case is not None:
@@ -212,23 +235,24 @@ class Talking:
                 for one in self.said
             ]
         author = self._speak_as(author)
+        case = about or self.case
         if not self.said:
             if self.case is not None:
                 self.tx.cases.link(self.case.id, self.entries)
             return []
         language = self.parts.language(self.person.language)
-        words = wording.answer(self.parts, self.said, self.case, language, self.link, self.state.profile.treatment)
+        words = wording.answer(self.parts, self.said, case, language, self.link, self.state.profile.treatment)
         return await write(
             self.parts,
             self.tx,
             self.conversation,
             Address(self.contact.account, self.contact.address),
             author=author,
-            kind=wording.kind(words.lines, news=news),
+            kind=kind or wording.kind(words.lines, news=news),
             text=words.text,
             buttons=marked([button(*one) for one in words.buttons], self.conversation, self.case),
             lines=words.lines,
-            case=self.case,
+            case=case,
             language=language,
             entries=self.entries,
         )

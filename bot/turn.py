@@ -13,9 +13,12 @@ from bot.bursts import PHONE, Burst, Waiting, bursts_of, understood_of
 from bot.codes import find as find_codes
 from bot.dialogue import effects as fx
 from bot.dialogue import events as ev
+from bot.dialogue.survey import QUESTIONS
 from bot.joins import Joins
 from bot.parts import Parts
 from bot.proofs import LINK_LENGTH, Proofs
+from bot.survey_asking import Asking
+from bot.surveys import TIMER as SURVEY
 from bot.talking import Talking
 from bot.writing import meant, offered, say, write
 from channels.channel import Address
@@ -146,7 +149,7 @@ class Turns:
             language=waiting.language or self._parts.company.languages[0],
             country=self._parts.company.country,
             channel=waiting.account,
-            pending=waiting.pending,
+            pending=None if waiting.pending in QUESTIONS else waiting.pending,
         )
         return replace(burst, understanding=await self._understood(burst.text, hint))
 
@@ -172,6 +175,11 @@ class Turns:
             if number := burst.messages[0].event.get(PHONE):
                 await self._shared(tx, talking, number)
                 continue
+            if burst.messages[0].event.get("kind") == SURVEY:
+                talking.entries = _entries(bursts[since:place])["entries"]
+                since = place + 1
+                talking = await self._ask_how_it_was(tx, talking, burst, bursts[since:])
+                continue
             talking.authentic = all(message.authentic for message in burst.messages)
             talking.understood = (burst.text, burst.understanding) if burst.understanding is not None else None
             if (case := await self._other_case(tx, talking, burst)) is not None:
@@ -187,6 +195,14 @@ class Turns:
             talking.said.extend(fx.Say(line=line, blanks=limit) for line in burst.refused)
         await self._finish(tx, talking)
         await tx.ring("desk")
+
+    async def _ask_how_it_was(
+        self, tx: Transaction, talking: Talking, burst: Burst, rest: Sequence[Burst]
+    ) -> Talking:
+        """A survey is due: it is asked where the customer wants to read it, in a message of its own."""
+        await self._finish(tx, talking)
+        await Asking(self._parts, tx).due(talking.conversation, UUID(burst.messages[0].event["case"]))
+        return await Talking.begin(self._parts, tx, talking.conversation, **_entries(rest))
 
     async def _aside(
         self, tx: Transaction, talking: Talking, burst: Burst, case: UUID, rest: Sequence[Burst]

@@ -26,6 +26,7 @@ from storage.reports import Reports
 from storage.scene import Scene, Unanswered, scene, unanswered
 from storage.scope import Scope
 from storage.similar import Similar
+from storage.surveys import Surveys
 from storage.timers import Cursors, Limits, Timers
 from storage.traffic import Traffic
 from storage.wake import Kind, wake_statement
@@ -98,6 +99,11 @@ class Transaction:
     def similar(self) -> Similar:
         """Cases that read alike."""
         return Similar(self._scope)
+
+    @cached_property
+    def surveys(self) -> Surveys:
+        """What customers say of solved cases."""
+        return Surveys(self._scope)
 
     @cached_property
     def timers(self) -> Timers:

@@ -160,6 +160,22 @@ class ConfirmSolved:
 
 
 @dataclass(frozen=True)
+class RecordSurvey:
+    """What the customer says of the solution of the case with this code. `low`: a person is to look at it.
+
+    csat: 1 to 5. nps: 0 to 10. None leaves a field as it is; a comment is added to what was said before.
+    declined: they would rather not say.
+    """
+
+    code: str
+    csat: int | None = None
+    nps: int | None = None
+    comment: str | None = None
+    low: bool = False
+    declined: bool = False
+
+
+@dataclass(frozen=True)
 class LeaveCase:
     """The case stays as it is; this conversation turns to a new one."""
 
@@ -219,6 +235,7 @@ Effect = (
     | AskStatus
     | Reopen
     | ConfirmSolved
+    | RecordSurvey
     | LeaveCase
     | OptOut
     | SetLanguage

@@ -105,6 +105,14 @@ class CasesParted:
 
 
 @dataclass(frozen=True)
+class SurveyDue:
+    """The customer is to be asked how the solution of a case was; `reminder`: once more, for the last time."""
+
+    code: str
+    reminder: bool = False
+
+
+@dataclass(frozen=True)
 class SilenceDay:
     """Nothing came for a day while the bot was waiting for an answer."""
 
@@ -180,6 +188,7 @@ Event = (
     | SolutionAnnounced
     | CasesMerged
     | CasesParted
+    | SurveyDue
     | SilenceDay
     | CodeVerified
     | CodeFailed

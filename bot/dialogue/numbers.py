@@ -11,6 +11,41 @@ _ASKED = re.compile(
 )
 
 
+_SCORE = re.compile(
+    r"^(?:(?:le|les|yo|doy|diria|pondria|un|una|seria|mi|nota|es|te|i|i'd|i.would|say|give|it|a|an|um|uma|eu|dou|dari?a"
+    r"|minha|meu|my|score|puntaje|calificacion|que|the|la|el|o|as|con)\s+){0,4}"
+    r"(?P<score>\d{1,2}|[a-z]+)(?:\s*(?:/|de|sobre|out of|of)\s*(?:10|5|diez|ten|dez)\b)?"
+    r"(?:\s*(?:estrell?as|stars?|punt?os?|points?|pontos?)\b)?(?P<rest>(?![\w%]).*)$",
+    re.DOTALL,
+)
+_SCORES = {
+    word: score
+    for score, said in enumerate(
+        (
+            "cero zero", "uno one um", "dos two dois duas", "tres three", "cuatro four quatro",
+            "cinco five", "seis six", "siete seven sete", "ocho eight oito", "nueve nine nove", "diez ten dez",
+        )
+    )
+    for word in said.split()
+}  # fmt: skip
+_COUNTED = re.compile(
+    r"\s*(?:[:.,/]\s*\d|(?:dias?|horas?|semanas?|meses|mes|anos?|veces|minutos?|pesos|days?|hours?|weeks?|months?|years?"
+    r"|times|minutes?|vezes|reais|personas?|people|pessoas?)\b)"
+)
+
+
+def score_in(text: str, lowest: int, highest: int) -> tuple[int, str] | None:
+    """A score at the head of an answer ("9", "un ocho", "8/10, fue rápido") and its words, if any; None: none."""
+    found = _SCORE.match(fold(text).rstrip("."))
+    if found is None or _COUNTED.match(found["rest"]):
+        return None
+    said = found["score"]
+    score = int(said) if said.isdigit() else _SCORES.get(said)
+    if score is None or not lowest <= score <= highest:
+        return None
+    return score, text.strip() if re.search(r"[a-z]{2}", found["rest"]) else ""
+
+
 def one_time_code(text: str) -> str | None:
     """Six digits, alone or after the word code."""
     found = re.fullmatch(

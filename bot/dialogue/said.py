@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from bot.dialogue import harm, lookups, manners, numbers, people, questions, reach, words
+from bot.dialogue import harm, lookups, manners, numbers, people, questions, reach, survey, words
 from bot.dialogue.effects import Flag, SendCode, VerifyCode
 from bot.dialogue.events import Said
 from bot.dialogue.gathering import answered, ask_again
@@ -19,7 +19,7 @@ def said(reply: Reply, event: Said) -> None:
     manners.get_to_know(reply, event)
     proof = reply.talk.proving is not None and numbers.one_time_code(event.text) is not None
     if reply.talk.speaker == "person":
-        if not questions.solved(reply, event) and not _proof(reply, event):
+        if not any(road(reply, event) for road in (questions.solved, _proof, survey.pressed)):
             people.listen(reply, event)
     elif reply.talk.safety:
         people.keep_quietly(reply, event)
@@ -55,7 +55,7 @@ def _as_meant(event: Said) -> Said:
 
 
 def _waits_quietly(reply: Reply, event: Said) -> bool:
-    speaks_anyway = event.act == "stop" or (event.pressed or "").startswith("solved:")
+    speaks_anyway = event.act == "stop" or (event.pressed or "").startswith(("solved:", "csat:"))
     return reply.talk.speaker == "waiting" and event.people_online and not speaks_anyway
 
 
@@ -246,6 +246,7 @@ ROADS: tuple[Road, ...] = (
     _channel,
     _anger,
     _gives_up,
+    survey.answered,
     questions.solved,
     questions.same_case,
     _other_subject,

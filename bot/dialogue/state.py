@@ -34,6 +34,7 @@ class Talk:
     safety: bool = False  # the safety line was said: nothing but a person speaks after it
     sought: bool = False  # the last look-up of a status was by code, not of the own case
     spam: bool = False  # answered one advert; the next ones get nothing
+    survey: str | None = None  # code of the case that our questions about the solution are of
     # as of the last message
     channel: str = "web"
     channels: tuple[str, ...] = ("web",)

@@ -1,6 +1,6 @@
 """The conversation as a pure function: no clock, no random, no input or output."""
 
-from bot.dialogue import closing, lookups, merging, people, reach
+from bot.dialogue import closing, lookups, merging, people, reach, survey
 from bot.dialogue.effects import Effect
 from bot.dialogue.events import (
     AgentGaveBack,
@@ -22,6 +22,7 @@ from bot.dialogue.events import (
     SolutionAnnounced,
     StateChanged,
     StatusLimited,
+    SurveyDue,
 )
 from bot.dialogue.reply import Reply
 from bot.dialogue.said import said
@@ -52,6 +53,8 @@ def step(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
             merging.merged(reply, event)
         case CasesParted():
             merging.parted(reply, event)
+        case SurveyDue():
+            survey.due(reply, event)
         case SilenceDay():
             closing.silent(reply, event)
         case CodeVerified():

@@ -235,6 +235,12 @@ _NOT_YET = re.compile(
     r"\b(todavia no|aun no|sigue (igual|sin)|no quedo|not yet|still (not|does|no)"
     r"|ainda nao|continua (igual|sem)|nao ficou)\b"
 )
+_RATHER_NOT = _any(
+    r"((mejor|prefiero|preferiria) )?no( (responder|contestar|decir|opinar)\w*)?|ahora no|paso|no,? (muchas )?gracias",
+    r"(i('d| would) )?(rather|prefer) not( to)?( say| answer)?|not now|no,? (thanks|thank you)|skip( it)?",
+    r"((melhor|prefiro) )?nao( (responder|dizer|opinar))?|agora nao|nao,? (muito )?obrigad[oa]",
+    whole=True,
+)
 _SAME = _any(
     r"(si, )?(es |e |it'?s |it is )?(el |lo |la |the |o |a )?(mism[oa]|same|mesm[oa])( \w+){0,3}|1", whole=True
 )
@@ -248,6 +254,11 @@ _OTHER = _any(
 def not_yet(text: str) -> bool:
     """It is still not well."""
     return bool(_NOT_YET.search(fold(text)))
+
+
+def rather_not(text: str) -> bool:
+    """Does not want to answer a question that need not be answered."""
+    return bool(_RATHER_NOT.match(fold(text))) and not not_yet(text)
 
 
 def same(text: str) -> bool:

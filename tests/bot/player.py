@@ -8,14 +8,15 @@
     bot:    apology receipt ask_order ask_evidence          nothing after "bot:" is silence
     notice: agent_joined
     agent:  took Pedro | spoke | back Pedro | state en_investigacion | note cerrado some words | solved
-    clock:  a day of silence
+    clock:  a day of silence | survey | reminder           the question after a solved case is due
     link:   telegram
     phone:  +573001234567                                   the number of the phone itself, by the button
     database:
       type: reclamo
 
 In the person's words stand {own_code}, {foreign_code}, {wrong_code}, {mail_code}, {wrong_mail_code}.
-Under `database:` "*" means anything; `fact.order: 48213` is a fact, several values stand as "a | b"; "-" means none.
+Under `database:` "*" means anything; `fact.order: 48213` is a fact, several values stand as "a | b"; "-" means none;
+`survey.csat`, `survey.nps` and `survey.comment` are what the customer said of the solution.
 """
 
 import re
@@ -103,6 +104,7 @@ class Stored:
     flags: list[str] = field(default_factory=list)
     person: dict[str, str] = field(default_factory=dict)
     sent_codes: list[str] = field(default_factory=list)
+    survey: dict[str, Any] = field(default_factory=dict)
 
     def take(self, effect: fx.Effect) -> None:
         """Execute one effect."""
@@ -131,6 +133,10 @@ class Stored:
             case fx.ConfirmSolved():
                 assert self.current is not None
                 self.current |= {"status": "cerrado", "solved_by": "customer"}
+            case fx.RecordSurvey():
+                told = {"csat": effect.csat, "nps": effect.nps, "comment": effect.comment}
+                self.survey |= {name: said for name, said in told.items() if said is not None}
+                self.flags += ["low_score"] if effect.low and "low_score" not in self.flags else []
             case _:
                 self._take_of_person(effect)
 
@@ -161,6 +167,8 @@ class Stored:
             return " ".join(self.flags) or "-"
         if name == "codes_sent":
             return " ".join(self.sent_codes) or "-"
+        if name.startswith("survey."):
+            return str(self.survey.get(name.removeprefix("survey."), "-"))
         case = self.current or (self.cases[-1] if self.cases else {})
         if name.startswith("fact."):
             return " | ".join(case.get("facts", {}).get(name.removeprefix("fact."), ())) or "-"
@@ -194,7 +202,9 @@ class Player:
             case "agent":
                 self._happens(self._agent(line.words["es"]))
             case "clock":
-                self._happens(ev.SilenceDay())
+                asked = line.words["es"] in ("survey", "reminder")
+                due = ev.SurveyDue(CODES["own_code"], reminder=line.words["es"] == "reminder")
+                self._happens(due if asked else ev.SilenceDay())
             case "link":
                 self._linked = line.words["es"]
                 self._happens(ev.LinkOpened("proof", self.given.get("channel", "web")))

@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from sqlmodel import select
+from sqlmodel import col, select
 
 from bot import states
 from bot.policy import Policy
 from bot.views import Me
 from channels.channel import Channel, Media
 from channels.memory import Memory
-from storage.tables import Case, CaseEvent, ContactPoint, Conversation, Outgoing, Person
+from storage.tables import Case, CaseEvent, ContactPoint, Conversation, Outgoing, Person, Survey, Timer
 from tests.bot.player import CODES, Dialogue, Line
 from tests.conftest import Clock
 from tests.world import CHAT, MAIL, Linked, World, a_world
@@ -103,6 +103,23 @@ class Stage:
         for talk in await self.talks():
             await self.world.settle(talk.id)
         await self._heard()
+
+    async def survey(self) -> None:
+        """The survey's timer is due, perhaps first at a night or on a Sunday."""
+        self._tell("CLOCK", "the survey")
+        await self._event()
+        for _ in range(3):
+            async with self.world.parts.database.transaction() as tx:
+                wanted = select(Timer).where(Timer.kind == "survey", col(Timer.done_at).is_(None))
+                timers = (await tx.session.exec(wanted)).all()
+            for due in [timer.due_at for timer in timers]:
+                self.clock.moment = max(self.clock(), due)
+            await self.world.ticker.tick()
+            for talk in await self.talks():
+                await self.world.settle(talk.id)
+            await self._heard()
+            if self.lines:
+                return
 
     async def follow_link(self, account: str) -> None:
         """The person opens the link of the last Answer, and goes on in that chat."""
@@ -200,12 +217,21 @@ class Stage:
             case "language" | "name" | "treatment":
                 return str(getattr(await self.person(), name) or "-")
         case = cases[-1] if cases else None
+        if name.startswith("survey."):
+            return await self._of_survey(name.removeprefix("survey."))
         kind, _, slot = name.rpartition(".")
         if kind:
             held = (await self.talks())[-1].state.get("held_facts", {})
             return " | ".join((case.facts if case else held).get(slot, ())) or "-"
         value = getattr(case, name) if case else None
         return "-" if value is None else ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+    async def _of_survey(self, name: str) -> str:
+        cases = {case.id for case in await self.cases()}
+        async with self.world.parts.database.transaction() as tx:
+            surveys = [one for one in (await tx.session.exec(select(Survey))).all() if one.case_id in cases]
+        said = [getattr(one, name) for one in surveys if getattr(one, name) is not None]
+        return str(said[-1]) if said else "-"
 
     async def _of_contact(self, name: str) -> str:
         person, contacts = await self.person(), await self._contacts()
@@ -299,7 +325,7 @@ async def _act(stage: Stage, line: Line, language: str) -> None:
         case "agent":
             await stage.agent(words)
         case "clock":
-            await stage.silence()
+            await (stage.survey() if words in ("survey", "reminder") else stage.silence())
         case "link":
             await stage.follow_link(words)
         case "phone":

@@ -60,10 +60,10 @@ def test_push_submits_and_status_tells_what_to_do(tmp_path: Path, twilio: tuple[
     assert code == 0 and "linea" in said and "caso_cierre" in said and "missing" in said
     assert command(tmp_path, base, "push")[0] == 0
     assert command(tmp_path, base, "push")[0] == 0
-    assert len(stand_in.content.contents) == 30 and stand_in.faults == []
+    assert len(stand_in.content.contents) == 33 and stand_in.faults == []
     stand_in.content.decide()
     code, said = command(tmp_path, base, "status", "--account", "linea")
-    assert code == 0 and said.count("approved") == 30
+    assert code == 0 and said.count("approved") == 33
     next(iter(stand_in.content.contents.values()))["approval_requests"]["status"] = "rejected"
     assert command(tmp_path, base, "status")[0] == 1
 

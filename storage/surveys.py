@@ -1,0 +1,69 @@
+"""What customers say of solved cases, and how many were asked."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from storage.direct import reading
+from storage.scope import Scope
+from storage.tables import Case, Outgoing, Survey
+
+_LAST = "WHERE case_id = %s AND kind IN ('survey', 'reminder') ORDER BY created_at DESC, number DESC LIMIT 1"
+_TAKEN = "SELECT EXISTS (SELECT 1 FROM conversations WHERE case_id = %s AND speaker <> 'bot')"
+_COUNTED = text("""
+SELECT s.state, s.reason, s.csat, s.nps, coalesce(sent.arrived, false) AS arrived, count(*) AS cases
+  FROM surveys s
+  LEFT JOIN LATERAL (SELECT bool_or(o.state IN ('delivered', 'read')) AS arrived FROM outgoing o
+       WHERE o.case_id = s.case_id AND o.kind IN ('survey', 'reminder')) sent ON true
+ WHERE s.planned_at >= :start AND s.planned_at < :end GROUP BY 1, 2, 3, 4, 5""")
+
+
+@dataclass(frozen=True)
+class SurveyCount:
+    """How many cases, solved in a period, have a survey that stands so."""
+
+    state: str
+    reason: str | None
+    csat: int | None
+    nps: int | None
+    arrived: bool  # the provider says that it was delivered or read
+    cases: int
+
+
+class Surveys:
+    """One row for each case that was called solved."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def get(self, case_id: UUID) -> Survey | None:
+        """The survey of a (locked) case."""
+        return next(iter(await self._scope.direct.find(Survey, "WHERE case_id = %s", case_id)), None)
+
+    def plan(self, case_id: UUID) -> Survey:
+        """A new one, which waits."""
+        return self._scope.direct.new(Survey, case_id=case_id, state="waiting", planned_at=self._scope.now())
+
+    async def due(self, case_id: UUID) -> tuple[Case | None, Survey | None, Outgoing | None, bool]:
+        """A case, locked, with its survey, what was last sent of it, and whether a person has the word in the case."""
+        direct = self._scope.direct
+        cases, surveys, sent, [[taken]] = await direct.run(
+            reading(Case, "WHERE id = %s FOR NO KEY UPDATE", case_id),
+            reading(Survey, "WHERE case_id = %s", case_id),
+            reading(Outgoing, _LAST, case_id),
+            (_TAKEN, (case_id,)),
+        )
+        return (
+            next(iter(direct.load(Case, cases)), None),
+            next(iter(direct.load(Survey, surveys)), None),
+            next(iter(direct.load(Outgoing, sent)), None),
+            bool(taken),
+        )
+
+    async def counted(self, start: datetime, end: datetime) -> list[SurveyCount]:
+        """The surveys of cases that were called solved in the period (P3, I14, I15)."""
+        connection = await self._scope.session.connection()
+        rows = await connection.execute(_COUNTED, {"start": start, "end": end})
+        return [SurveyCount(**row._mapping) for row in rows]
