@@ -10,6 +10,12 @@ from starlette.applications import Starlette
 
 
 class _Server(uvicorn.Server):
+    def cut(self, client: tuple[str, int] | None) -> None:
+        """The network lets go of this caller: whatever is answered does not arrive."""
+        for connection in list(self.server_state.connections):
+            if getattr(connection, "client", None) == client and (transport := getattr(connection, "transport", None)):
+                transport.abort()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Whoever runs the loop listens for signals."""
@@ -42,6 +48,7 @@ async def serving(app: Starlette, on: socket.socket | None = None) -> AsyncItera
             if running.done():
                 await running
             await asyncio.sleep(0.005)
+        app.state.cut = server.cut
         app.state.url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         yield app.state.url
     finally:

@@ -34,10 +34,15 @@ def shown(given: Mapping[str, Any]) -> tuple[str | None, str]:
     return heading, text
 
 
-def buttons_of(given: Mapping[str, Any], between: str) -> list[tuple[str, str]]:
-    """Labels, and action id and value in one."""
+def buttons_of(given: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Label, action id and value of each."""
     elements = [one for block in _blocks(given) if block["type"] == "actions" for one in block["elements"]]
-    return [(one["text"]["text"], f"{one['action_id']}{between}{one.get('value', '')}") for one in elements]
+    return [(one["text"]["text"], one["action_id"], one.get("value", "")) for one in elements]
+
+
+def button_of(given: Mapping[str, Any], action_id: str, value: str) -> str | None:
+    """What stands on one button; None when it is not there."""
+    return next((label for label, *pressed in buttons_of(given) if pressed == [action_id, value]), None)
 
 
 def _lines(block: Mapping[str, Any]) -> Iterator[str]:

@@ -18,9 +18,11 @@ from bot.hooks import Hooks
 from channels.channel import DeskAct, Forged, Undeliverable
 from channels.memory import Memory
 from channels.slack import Slack
+from demo.provider import Failing, Picture
+from demo.slack_api import SlackApi
 from storage.tables import DeskThread, Note
 from tests.bot.rows import messages, outgoing, rows, send_all
-from tests.channels.slack_standin import DESK, SHARED, Events, FakeSlack, account, signed
+from tests.channels.at_slack import DESK, SHARED, Events, a_slack, account, signed
 from tests.conftest import Clock
 from tests.world import CHAT, World, a_world
 
@@ -30,7 +32,7 @@ HELP = "Compré una licuadora, pedido 48213, y llegó rota. Quiero hablar con un
 class Office:
     """Agents in Slack, customers in the chat."""
 
-    def __init__(self, world: World, slack: FakeSlack, channel: Slack) -> None:
+    def __init__(self, world: World, slack: SlackApi, channel: Slack) -> None:
         self.world = world
         self.slack = slack
         self.channel = channel
@@ -72,17 +74,21 @@ class Office:
         kept = await self.world.intake.keep("slack", arrival)
         return kept.conversation_id if kept else None
 
+    def said(self) -> list[dict[str, Any]]:
+        """What was posted."""
+        return self.slack.asked("chat.postMessage")
+
     def below(self) -> list[str]:
         """What was written below cards."""
-        return [one["text"] for one in self.slack.said() if one.get("thread_ts")]
+        return [one["text"] for one in self.said() if one.get("thread_ts")]
 
     def whispers(self) -> list[tuple[str, str]]:
-        return [(one["user"], one["text"]) for one in self.slack.said("chat.postEphemeral")]
+        return [(one["user"], one["text"]) for one in self.slack.asked("chat.postEphemeral")]
 
     def card(self) -> str:
         """The card as it was last shown."""
         shown = [one for one in self.slack.calls if one.method in ("chat.postMessage", "chat.update")]
-        last = [one.values for one in shown if one.values.get("blocks")][-1]
+        last = [dict(one.parameters) for one in shown if one.parameters.get("blocks")][-1]
         return json.dumps(_blocks(last), ensure_ascii=False)
 
     def got(self) -> list[str]:
@@ -96,19 +102,17 @@ def _blocks(values: dict[str, Any]) -> Any:
 
 @pytest_asyncio.fixture
 async def office(database_url: str, clock: Clock, tmp_path: Path) -> AsyncIterator[Office]:
-    slack = FakeSlack()
-    slack.person("U0PEDRO", "Pedro", email="pedro@nube.example")
-    slack.person("U0MARTA", "Marta", email="marta@nube.example")
-    url = await slack.start()
-    channel = account(url, socket=False, clock=clock, agents_channel=DESK, agents={"U0LUZ": "luz"})
-    chat = Memory("chat", features=CHAT, now=clock)
-    async with a_world(database_url, clock, tmp_path, channels={"chat": chat, "slack": channel}) as world:
-        await world.agent("pedro@nube.example", "Pedro")
-        await world.agent("marta@nube.example", "Marta")
-        yield Office(world, slack, channel)
-        assert slack.faults == []
-    await channel.close()
-    await slack.stop()
+    async with a_slack(clock=clock) as slack:
+        slack.person("U0PEDRO", "Pedro", email="pedro@nube.example")
+        slack.person("U0MARTA", "Marta", email="marta@nube.example")
+        channel = account(slack.url, socket=False, clock=clock, agents_channel=DESK, agents={"U0LUZ": "luz"})
+        chat = Memory("chat", features=CHAT, now=clock)
+        async with a_world(database_url, clock, tmp_path, channels={"chat": chat, "slack": channel}) as world:
+            await world.agent("pedro@nube.example", "Pedro")
+            await world.agent("marta@nube.example", "Marta")
+            yield Office(world, slack, channel)
+            assert slack.faults == []
+        await channel.close()
 
 
 async def test_r015_who_asks_for_a_person_is_a_card_with_its_buttons(office: Office) -> None:
@@ -126,7 +130,7 @@ async def test_r015_who_asks_for_a_person_is_a_card_with_its_buttons(office: Off
 async def test_nobody_is_shown_who_needs_no_person(office: Office) -> None:
     await office.world.write("chat", "ana", "Compré una licuadora, pedido 48213, y llegó rota.")
     await office.cards.show()
-    assert office.slack.said() == []
+    assert office.said() == []
 
 
 async def test_p19_who_presses_take_has_it_and_a_second_one_is_told_who(office: Office) -> None:
@@ -172,7 +176,7 @@ async def test_marked_lines_are_notes_and_never_leave(office: Office) -> None:
     assert office.got() == ["Ya reviso su pedido."]
     notes = [note.text for note in await rows(office.world, Note, "number")]
     assert notes == ["ojo, cliente difícil\nno decirle nada", "pedir foto a bodega", "llamar mañana"]
-    (form,) = office.slack.said("views.open")
+    (form,) = office.slack.asked("views.open")
     assert "Nota interna" in json.dumps(form["view"], ensure_ascii=False)
 
 
@@ -187,7 +191,7 @@ async def test_the_same_note_twice_is_one(office: Office) -> None:
 async def test_a_reply_by_the_form_reaches_the_customer(office: Office) -> None:
     thread = await office.thread(await office.flagged())
     await office.press("compose_reply", thread)
-    assert office.slack.said("views.open")
+    assert office.slack.asked("views.open")
     await office.deliver(office.events.form("reply", thread, "Le escribo desde la caja", user="U0PEDRO"), form=True)
     await send_all(office.world)
     assert office.got() == ["Le escribo desde la caja"]
@@ -248,7 +252,7 @@ async def test_who_escalates_calls_everybody_and_lets_go(office: Office) -> None
     await office.press("escalate", thread)
     for _ in range(2):
         await office.cards.show()
-    loud = [one for one in office.slack.said() if str(one.get("reply_broadcast")).lower() in ("1", "true")]
+    loud = [one for one in office.said() if str(one.get("reply_broadcast")).lower() in ("1", "true")]
     assert len(loud) == 1 and "Piden ayuda" in loud[0]["text"]
     (conversation,) = await office.world.conversations()
     assert (conversation.speaker, conversation.urgent, conversation.flag_reason) == ("bot", True, "escalated")
@@ -275,7 +279,7 @@ async def test_a_busy_slack_delays_and_loses_nothing(office: Office, clock: Cloc
         await office.cards.show()
     for text in ("uno", "dos", "tres"):
         await office.world.write("chat", "ana", text)
-    office.slack.busy = 1
+    office.slack.fail(Failing.BUSY, times=1)
     await office.cards.show()
     await office.cards.show()
     assert not any("Ana Ruiz" in text for text in office.below())  # it asked for seven seconds
@@ -289,13 +293,12 @@ async def test_a_busy_slack_delays_and_loses_nothing(office: Office, clock: Cloc
 async def test_several_workers_show_one_card(office: Office) -> None:
     await office.world.write("chat", "ana", HELP)
     await asyncio.gather(*(DeskCards(office.world.parts).show() for _ in range(4)))
-    assert len([one for one in office.slack.said() if not one.get("thread_ts")]) == 1
+    assert len([one for one in office.said() if not one.get("thread_ts")]) == 1
 
 
 async def test_a_file_below_the_card_reaches_the_customer(office: Office) -> None:
     thread = await office.thread(await office.flagged())
-    office.slack.contents["F1"] = (b"%PDF-1.7 guia", "application/pdf")
-    office.slack.files["F1"] = {"id": "F1", "url_private_download": f"{office.slack.url}/files/F1"}
+    office.slack.keep(Picture("guia.pdf", "application/pdf", b"%PDF-1.7 guia"), "F1")
     await office.say("La guía", thread, subtype="file_share", files=[{"id": "F1", "name": "guia.pdf", "size": 13}])
     await send_all(office.world)
     (sent,) = [one for one in office.world.sent("chat", "ana") if one.files]
@@ -303,13 +306,13 @@ async def test_a_file_below_the_card_reaches_the_customer(office: Office) -> Non
 
 
 async def test_a_customer_who_writes_in_slack_is_answered_in_the_thread(office: Office, clock: Clock) -> None:
-    office.slack.person("U0EXT", "Rosa Gil", locale="es-CO", team_id="T0ELSE")
+    office.slack.person("U0EXT", "Rosa Gil", locale="es-CO", team="T0ELSE")
     body = office.events.mention(HELP, user="U0EXT", user_team="T0ELSE", ts="100.1")
     here = await office.keep(body)
     assert here is not None
     clock.advance(timedelta(seconds=4))
     await office.world.settle(here)
-    said = [one for one in office.slack.said() if one["channel"] != DESK]
+    said = [one for one in office.said() if one["channel"] != DESK]
     assert said and all(one["thread_ts"] == "100.1" for one in said)
     assert len(await messages(office.world, here)) == 1
 

@@ -43,9 +43,9 @@ from channels.whatsapp import Settings as WhatsAppSettings
 from channels.whatsapp import WhatsApp
 from channels.whatsapp_templates import load
 from demo.twilio_api import Refusal
+from tests.channels.at_slack import AtSlack
 from tests.channels.at_twilio import ACCOUNT, HERE, TOKEN, a_twilio, wire
 from tests.channels.mail_standin import AtMail
-from tests.channels.slack_standin import AtSlack
 
 
 def now() -> datetime:

@@ -12,8 +12,8 @@ from channels.telegram import Settings as TelegramSettings
 from channels.telegram import Telegram
 from channels.whatsapp import Settings as WhatsAppSettings
 from channels.whatsapp import WhatsApp
+from tests.channels.at_slack import TEAM, a_slack, account, now
 from tests.channels.at_twilio import ACCOUNT, HERE, TOKEN
-from tests.channels.slack_standin import TEAM, FakeSlack, account, now
 
 
 def test_the_one_that_was_kept_longest_ago_is_forgotten() -> None:
@@ -79,28 +79,25 @@ async def test_telegram_that_takes_files_and_never_texts_fills_nothing(file: Fil
 
 
 async def test_slack_remembers_the_newest_rooms_and_asks_for_the_others_again() -> None:
-    slack = FakeSlack()
-    await slack.start()
-    channel = account(slack.url, socket=False)
-    assert isinstance(channel, Slack)
-    for number in MANY:
-        channel._rooms.keep(f"U{number}", f"D{number}")
-    await channel.send(message(1, to=f"{TEAM}:U0ANA"))
-    await channel.send(message(2, to=f"{TEAM}:U{MANY[-1]}"))
-    assert len(slack.said("conversations.open")) == 1 and len(channel._rooms) == LIMIT
-    await channel.close()
-    await slack.stop()
+    async with a_slack() as slack:
+        channel = account(slack.url, socket=False)
+        assert isinstance(channel, Slack)
+        for number in MANY:
+            channel._rooms.keep(f"U{number}", f"D{number}")
+        slack.person(f"U{MANY[-1]}", "Luis")
+        await channel.send(message(1, to=f"{TEAM}:U0ANA"))
+        await channel.send(message(2, to=f"{TEAM}:U{MANY[-1]}"))
+        assert len(slack.asked("conversations.open")) == 1 and len(channel._rooms) == LIMIT
+        await channel.close()
 
 
 async def test_slack_that_takes_files_and_never_texts_fills_nothing(file: File) -> None:
-    slack = FakeSlack()
-    await slack.start()
-    channel = account(slack.url, socket=False)
-    for number in MANY[1:]:
-        channel._left.keep(f"k{number}", 1)
-    slack.errors.append(("chat.postMessage", "internal_error"))
-    with pytest.raises(Unavailable):
-        await channel.send(message(0, file, to=f"{TEAM}:U0ANA"))
-    assert len(channel._left) == LIMIT and channel._left.get("k0") == 1
-    await channel.close()
-    await slack.stop()
+    async with a_slack() as slack:
+        channel = account(slack.url, socket=False)
+        for number in MANY[1:]:
+            channel._left.keep(f"k{number}", 1)
+        slack.errors.append(("chat.postMessage", "internal_error"))
+        with pytest.raises(Unavailable):
+            await channel.send(message(0, file, to=f"{TEAM}:U0ANA"))
+        assert len(channel._left) == LIMIT and channel._left.get("k0") == 1
+        await channel.close()

@@ -15,23 +15,23 @@ from slack_sdk.errors import SlackClientError
 from channels.channel import Address, Button, ChannelError, File, Inbound, Media, Outbound, Unavailable, Undeliverable
 from channels.slack import Settings, Slack, SlackSocket
 from channels.slack_errors import fault
-from tests.channels.slack_standin import BOT, DESK, ME, SHARED, TEAM, AtSlack, Events, FakeSlack, account, now, signed
+from demo.provider import Failing, Picture
+from demo.slack_api import SlackApi
+from tests.channels.at_slack import BOT, DESK, ME, SHARED, TEAM, AtSlack, Events, a_slack, account, now, signed
 
 ANA = Address("slack", f"{TEAM}:U0ANA")
 events = Events()
 
 
 @pytest_asyncio.fixture
-async def slack() -> AsyncIterator[FakeSlack]:
-    fake = FakeSlack()
-    await fake.start()
-    yield fake
-    assert fake.faults == []
-    await fake.stop()
+async def slack() -> AsyncIterator[SlackApi]:
+    async with a_slack() as made:
+        yield made
+        assert made.faults == []
 
 
 @pytest_asyncio.fixture
-async def channel(slack: FakeSlack) -> AsyncIterator[Slack]:
+async def channel(slack: SlackApi) -> AsyncIterator[Slack]:
     made = account(slack.url, socket=False, agents_channel=DESK)
     yield made
     await made.close()
@@ -41,38 +41,36 @@ def out(text: str = "Recibido", **fields: Any) -> Outbound:
     return Outbound(**{"key": "k1", "to": ANA, "text": text, **fields})
 
 
-async def test_an_answer_goes_into_the_thread_that_was_written_in(slack: FakeSlack, channel: Slack) -> None:
+async def test_an_answer_goes_into_the_thread_that_was_written_in(slack: SlackApi, channel: Slack) -> None:
     sent = await channel.send(out(replies_to=(f"{SHARED}:100.1", f"{SHARED}:101.1:100.1")))
-    (call,) = slack.said()
+    (call,) = slack.asked("chat.postMessage")
     assert (call["channel"], call["thread_ts"]) == (SHARED, "100.1")
     assert sent == f"{SHARED}:{sent.split(':')[1]}:100.1"
 
 
-async def test_in_a_direct_message_there_is_no_thread_but_in_the_pane_there_is(
-    slack: FakeSlack, channel: Slack
-) -> None:
+async def test_in_a_direct_message_there_is_no_thread_but_in_the_pane_there_is(slack: SlackApi, channel: Slack) -> None:
     await channel.send(out(replies_to=("D0ANA:5.1",)))
     await channel.send(out(replies_to=("D0ANA:6.1:5.9",)))
-    assert [call.get("thread_ts") for call in slack.said()] == [None, "5.9"]
+    assert [call.get("thread_ts") for call in slack.asked("chat.postMessage")] == [None, "5.9"]
 
 
-async def test_who_has_not_written_is_written_to_directly(slack: FakeSlack, channel: Slack) -> None:
+async def test_who_has_not_written_is_written_to_directly(slack: SlackApi, channel: Slack) -> None:
     assert (await channel.send(out())).startswith("D0ANA:")
     await channel.send(out(key="k2"))
-    assert len(slack.said("conversations.open")) == 1
+    assert len(slack.asked("conversations.open")) == 1
 
 
 @pytest.mark.parametrize("error", ["channel_not_found", "is_archived", "not_in_channel"])
 async def test_where_the_channel_is_closed_to_us_the_person_is_reached_directly(
-    slack: FakeSlack, channel: Slack, error: str
+    slack: SlackApi, channel: Slack, error: str
 ) -> None:
     slack.errors.append(("chat.postMessage", error))
     assert (await channel.send(out(replies_to=(f"{SHARED}:100.1",)))).startswith("D0ANA:")
 
 
-async def test_buttons_stand_below_a_text_that_is_there_for_every_reader(slack: FakeSlack, channel: Slack) -> None:
+async def test_buttons_stand_below_a_text_that_is_there_for_every_reader(slack: SlackApi, channel: Slack) -> None:
     await channel.send(out("a < b & *c*", buttons=(Button("Sí", "solved:yes"), Button("x" * 90, "p" * 64))))
-    (call,) = slack.said()
+    (call,) = slack.asked("chat.postMessage")
     assert call["text"] == "a &lt; b &amp; *c*" and "solved:yes" in str(call["blocks"])
 
 
@@ -98,7 +96,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("error", REFUSALS)
-async def test_p15_a_refusal_is_named_by_its_remedy(slack: FakeSlack, channel: Slack, error: str) -> None:
+async def test_p15_a_refusal_is_named_by_its_remedy(slack: SlackApi, channel: Slack, error: str) -> None:
     kind, means = REFUSALS[error]
     slack.errors.append(("chat.postMessage", error))
     with pytest.raises(ChannelError) as caught:
@@ -109,7 +107,7 @@ async def test_p15_a_refusal_is_named_by_its_remedy(slack: FakeSlack, channel: S
 
 
 async def test_a_switch_of_the_operators_closes_nobodys_address_and_says_where_it_is(
-    slack: FakeSlack, channel: Slack
+    slack: SlackApi, channel: Slack
 ) -> None:
     slack.errors.append(("chat.postMessage", "messages_tab_disabled"))
     with pytest.raises(Unavailable, match="App Home") as caught:
@@ -117,30 +115,32 @@ async def test_a_switch_of_the_operators_closes_nobodys_address_and_says_where_i
     assert caught.value.retry_after == timedelta(minutes=5)
 
 
-async def test_a_busy_slack_says_how_long_and_we_do_not_wait_here(slack: FakeSlack, channel: Slack) -> None:
-    slack.busy = 1
+async def test_a_busy_slack_says_how_long_and_we_do_not_wait_here(slack: SlackApi, channel: Slack) -> None:
+    slack.fail(Failing.BUSY, times=1)
     with pytest.raises(Unavailable) as caught:
         await channel.send(out())
     assert caught.value.retry_after == timedelta(seconds=7)
-    assert slack.said() == []
+    assert slack.asked("chat.postMessage") == []
 
 
-async def test_a_slack_that_is_away_is_unavailable(slack: FakeSlack, channel: Slack) -> None:
-    slack.down = 1
-    with pytest.raises(Unavailable):
-        await channel.send(out())
-    await slack.stop()
+async def test_a_slack_that_is_away_is_unavailable() -> None:
+    async with a_slack() as slack:
+        channel = account(slack.url, socket=False)
+        slack.fail(Failing.DOWN)
+        with pytest.raises(Unavailable):
+            await channel.send(out())
     with pytest.raises(Unavailable) as caught:
         await channel.send(out())
     assert not caught.value.may_have_arrived
+    await channel.close()
 
 
-async def test_a_call_that_breaks_off_may_have_arrived(slack: FakeSlack, channel: Slack) -> None:
+async def test_a_call_that_breaks_off_may_have_arrived(slack: SlackApi, channel: Slack) -> None:
     await channel.send(out())
-    slack.deadly = 1
+    slack.breaks = 1
     with pytest.raises(Unavailable) as caught:
         await channel.send(out())
-    assert caught.value.may_have_arrived and len(slack.said()) == 2
+    assert caught.value.may_have_arrived and len(slack.asked("chat.postMessage")) == 2
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_only_what_never_left_did_surely_not_arrive(error: Exception, arrived: b
 
 
 async def test_files_go_out_and_a_second_attempt_does_not_repeat_them(
-    slack: FakeSlack, channel: Slack, tmp_path: Path
+    slack: SlackApi, channel: Slack, tmp_path: Path
 ) -> None:
     (tmp_path / "a").write_bytes(b"%PDF-1.7")
     message = out(files=(File("guia.pdf", "application/pdf", tmp_path / "a"),), replies_to=(f"{SHARED}:100.1",))
@@ -169,25 +169,24 @@ async def test_files_go_out_and_a_second_attempt_does_not_repeat_them(
     with pytest.raises(Unavailable):
         await channel.send(message)
     await channel.send(message)
-    (completed,) = slack.said("files.completeUploadExternal")
+    (completed,) = slack.asked("files.completeUploadExternal")
     assert (completed["channel_id"], completed["thread_ts"]) == (SHARED, "100.1")
-    assert [content for content, _ in slack.contents.values()] == [b"%PDF-1.7"]
-    assert len(slack.said()) == 1
+    assert [one.content for one in slack.files.values()] == [b"%PDF-1.7"]
+    assert len(slack.asked("chat.postMessage")) == 1
 
 
 async def fetched(channel: Slack, ref: str = "F1") -> bytes:
     return b"".join([piece async for piece in channel.fetch(Media(ref=ref, name="a"))])
 
 
-async def test_a_file_is_fetched_with_our_token(slack: FakeSlack, channel: Slack) -> None:
-    slack.contents["F1"] = (b"x" * 200_000, "image/jpeg")
-    slack.files["F1"] = {"url_private_download": f"{slack.url}/files/F1", "mimetype": "image/jpeg"}
+async def test_a_file_is_fetched_with_our_token(slack: SlackApi, channel: Slack) -> None:
+    slack.keep(Picture("a.jpg", "image/jpeg", b"x" * 200_000), "F1")
     assert await fetched(channel) == b"x" * 200_000
 
 
-async def test_a_page_instead_of_a_file_is_a_missing_scope(slack: FakeSlack, channel: Slack) -> None:
-    slack.contents["F1"] = (b"<html>sign in", "text/html")
-    slack.files["F1"] = {"url_private_download": f"{slack.url}/files/F1", "mimetype": "image/jpeg"}
+async def test_a_page_instead_of_a_file_is_a_missing_scope(slack: SlackApi, channel: Slack) -> None:
+    slack.keep(Picture("a.jpg", "image/jpeg", b"x"), "F1")
+    slack.readable = False
     with pytest.raises(Undeliverable, match="files:read"):
         await fetched(channel)
 
@@ -195,18 +194,18 @@ async def test_a_page_instead_of_a_file_is_a_missing_scope(slack: FakeSlack, cha
 @pytest.mark.parametrize(
     "address", ["https://evil.example/files/F1", "http://files.slack.com/F1", "https://slack.com.evil.example/F1", ""]
 )
-async def test_our_token_goes_to_slack_and_to_nobody_else(slack: FakeSlack, channel: Slack, address: str) -> None:
-    slack.files["F1"] = {"url_private_download": address}
+async def test_our_token_goes_to_slack_and_to_nobody_else(slack: SlackApi, channel: Slack, address: str) -> None:
+    slack.keep(Picture("a.jpg", "image/jpeg", b"x"), "F1", elsewhere=address)
     with pytest.raises(Undeliverable, match="not kept at Slack"):
         await fetched(channel)
 
 
-async def test_the_check_names_what_is_missing(slack: FakeSlack, channel: Slack) -> None:
+async def test_the_check_names_what_is_missing(slack: SlackApi, channel: Slack) -> None:
     assert (await channel.check()).ok
-    slack.member = False
+    slack.rooms[DESK].member = False
     health = await channel.check()
     assert not health.ok and "/invite" in (health.remedy or "")
-    slack.member, slack.scopes = True, "chat:write"
+    slack.rooms[DESK].member, slack.scopes = True, "chat:write"
     health = await channel.check()
     assert not health.ok and "files:read" in health.detail
     slack.errors.append(("auth.test", "invalid_auth"))
@@ -215,7 +214,7 @@ async def test_the_check_names_what_is_missing(slack: FakeSlack, channel: Slack)
 
 
 async def test_a_name_and_language_are_asked_for_and_their_absence_stops_nothing(
-    slack: FakeSlack, channel: Slack
+    slack: SlackApi, channel: Slack
 ) -> None:
     slack.person("U0ANA", "Ana Ruiz", locale="pt-BR")
     plain = Inbound(key="1", sender=ANA, text="oi", sent_at=now())
@@ -225,7 +224,7 @@ async def test_a_name_and_language_are_asked_for_and_their_absence_stops_nothing
     assert await channel.introduce(other) == other
 
 
-async def test_who_is_not_of_our_workspace_has_no_email_here(slack: FakeSlack, channel: Slack) -> None:
+async def test_who_is_not_of_our_workspace_has_no_email_here(slack: SlackApi, channel: Slack) -> None:
     slack.person("U0PEDRO", "Pedro", email="Pedro@nube.example")
     assert (await channel.colleague("U0PEDRO")).email == "pedro@nube.example"
     odd: dict[str, dict[str, Any]] = {
@@ -240,10 +239,11 @@ async def test_who_is_not_of_our_workspace_has_no_email_here(slack: FakeSlack, c
         assert (await channel.colleague(user)).email is None
 
 
-async def test_a_pressed_button_goes_and_the_choice_stays(slack: FakeSlack, channel: Slack) -> None:
-    pressed = pressed_in(channel, events.press("choice:0", "solved:yes"))
+async def test_a_pressed_button_goes_and_the_choice_stays(slack: SlackApi, channel: Slack) -> None:
+    sent = await channel.send(out("¿Quedó resuelto?", buttons=(Button("Sí", "solved:yes"),)))
+    pressed = pressed_in(channel, events.press("choice:0", "solved:yes", ts=sent.partition(":")[2]))
     await channel.settle(pressed)
-    (call,) = slack.said("chat.update")
+    (call,) = slack.asked("chat.update")
     assert "✓ Sí" in call["text"] and "actions" not in str(call["blocks"])
     slack.errors.append(("chat.update", "message_not_found"))
     await channel.settle(pressed)
@@ -309,7 +309,7 @@ async def test_a_connection_that_breaks_is_made_anew_and_nothing_is_lost(socket:
     await socket.arrive("uno")
     async with listening(socket) as listener:
         assert (await soon(listener)).text == "uno"
-        await socket.slack.cut()
+        await socket.socket.cut()
         await socket.arrive("dos")
         # "uno" could not be confirmed on the dead connection: it comes again, and its key says so
         texts = [(await soon(listener)).text for _ in range(2)]
@@ -333,13 +333,13 @@ async def test_the_check_tries_the_way_in(socket: AtSlack) -> None:
 
 async def test_presses_and_forms_come_over_the_socket_too(socket: AtSlack) -> None:
     assert isinstance(socket.channel, SlackSocket)
-    await socket.slack.envelope(events.press("choice:0", "solved:yes"), kind="interactive")
+    await socket.socket.bring(events.press("choice:0", "solved:yes"), kind="interactive")
     async with listening(socket) as listener:
         assert (await soon(listener)).pressed == "solved:yes"
 
 
 async def test_our_own_echo_is_confirmed_and_goes_nowhere(socket: AtSlack) -> None:
-    await socket.slack.envelope(events.message("eco", user=ME, bot_id=BOT))
+    await socket.socket.bring(events.message("eco", user=ME, bot_id=BOT))
     await socket.arrive("persona")
     async with listening(socket) as listener:
         while not isinstance(arrival := await soon(listener), Inbound):

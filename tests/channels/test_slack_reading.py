@@ -20,7 +20,7 @@ from channels.channel import (
     Unsupported,
 )
 from channels.slack_reading import plain
-from tests.channels.slack_standin import DESK, ME, SHARED, TEAM, Events, account, now, signed
+from tests.channels.at_slack import DESK, ME, SHARED, TEAM, Events, account, now, resigned, signed
 
 events = Events()
 
@@ -100,16 +100,6 @@ def test_what_is_signed_and_makes_no_sense_is_named() -> None:
     assert isinstance(
         read({"type": "event_callback", "event_id": "E1", "event": {"type": "message", "user": 3}}), Ignored
     )
-
-
-def resigned(body: bytes, kind: str = "application/json") -> Request:
-    import hashlib
-    import hmac
-
-    stamp = str(int(now().timestamp()))
-    made = hmac.new(b"shh-it-signs", b"v0:" + stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
-    headers = {"content-type": kind, "x-slack-request-timestamp": stamp, "x-slack-signature": f"v0={made}"}
-    return Request(method="POST", url="https://n.example/webhooks/slack", headers=headers, body=body)
 
 
 def test_a_direct_message_is_one_conversation_and_its_key_is_the_event() -> None:
