@@ -55,6 +55,8 @@ class Alerts:
             language,
             {"code": case.code if case else "–", "reason": self._reason(conversation, language), "link": page},
         )
+        if any(one.account == conversation.account for one in await tx.pacing.pauses()):
+            text += "\n" + say(self._parts, "alert_resting", language, {"account": conversation.account})
         for to in self._parts.company.alert_to:
             await write(
                 self._parts,

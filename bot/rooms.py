@@ -6,6 +6,7 @@ from uuid import UUID
 
 from bot import states
 from bot.absorbing import FROM
+from bot.accounts import standing
 from bot.beside import joins_of, may_take, merged_into
 from bot.codes import readings
 from bot.deadlines import Deadline, explain
@@ -15,7 +16,7 @@ from bot.parts import Parts
 from bot.refusals import NoSuchConversation
 from bot.similar import similar_to
 from bot.talking import case_facts
-from bot.views import CaseView, ContactView, Entry, FileView, Line, Me, Page, Room, Undelivered
+from bot.views import AccountNotice, CaseView, ContactView, Entry, FileView, Line, Me, Page, Room, Undelivered
 from storage.inbox import Filter, Place, QueueRow
 from storage.tables import Attachment, Case, CaseEvent, ContactPoint, Message, Note, Outgoing
 from storage.transaction import Transaction
@@ -52,6 +53,11 @@ class Rooms:
         """How many each view holds; `failed` are messages that did not arrive."""
         async with self._parts.database.transaction() as tx:
             return await tx.inbox.counts(self._me.id, self._parts.today())
+
+    async def notices(self) -> Sequence[AccountNotice]:
+        """Accounts on which nothing leaves now."""
+        async with self._parts.database.transaction() as tx:
+            return await standing(self._parts, tx)
 
     async def search(self, words: str) -> Sequence[Line]:
         """By code in any spelling, else by name, address or any word that was written."""
@@ -173,6 +179,7 @@ class Rooms:
             closed=row.case_closed_at is not None,
             assigned_name=names.get(row.assigned_to) if row.assigned_to else None,
             opened_at=row.opened_at,
+            resting=row.resting,
         )
 
     async def _entries(

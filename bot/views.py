@@ -52,6 +52,19 @@ class Line:
     closed: bool
     assigned_name: str | None
     opened_at: datetime | None = None
+    resting: bool = False  # its account is paused: nothing that is written there leaves
+
+
+@dataclass(frozen=True)
+class AccountNotice:
+    """Something about an account that everybody at the desk should know."""
+
+    what: str  # paused: by somebody, nothing leaves | refused: the provider takes nothing
+    name: str
+    kind: str
+    since: datetime
+    why: str
+    who: str | None
 
 
 @dataclass(frozen=True)

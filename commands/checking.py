@@ -7,10 +7,11 @@ from pathlib import Path
 import httpx
 import typer
 
+from bot.accounts import standing
 from bot.parts import Parts
 from bot.webhooks.handing import Watching, in_words
 from channels.channel import Channel, DeskPlace, Health, Listener, Webhook
-from commands.passing import last_words, unreachable, when
+from commands.passing import last_words, notice_words, unreachable, when
 from commands.similar import similar_cases
 from commands.telling import told
 from installation import Configuration, data_folder, database_at, now, reachable, read_configuration, terminal
@@ -48,10 +49,12 @@ async def _check_channels(config: Configuration, url: str, data: Path) -> tuple[
         channels = built.parts.channels
         found = await asyncio.gather(*(_asked(channel) for channel in channels.values()))
         async with built.parts.database.transaction() as tx:
-            last = await tx.traffic.last()
+            last, notices = await tx.traffic.last(), await standing(built.parts, tx)
         for name, health in zip(channels, found, strict=True):
             told = filter(None, (health.detail, last_words(last.get(name), now()), health.remedy))
             _say_check(health.ok, name, "; ".join(told))
+        for one in notices:
+            _say_check(None, one.name, notice_words(one, now()))
         for name, fault in (await _unreachable(config, channels)).items():
             _say_check(None, name, fault)
         problem = built.reader.problem

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import httpx
 
+from bot.views import AccountNotice
 from storage.traffic import Last
 
 PATIENCE = 10.0  # seconds for our own address to answer
@@ -16,6 +17,14 @@ def last_words(last: Last | None, now: datetime) -> str:
     if last is None or (last.came is None and last.gone is None):
         return "nothing has come in yet"
     return f"last in {when(last.came, now)}, out {when(last.gone, now)}"
+
+
+def notice_words(notice: AccountNotice, now: datetime) -> str:
+    """Why nothing leaves on an account, and what to do, for a line of `acuse check`."""
+    since = when(notice.since, now)
+    if notice.what == "paused":
+        return f"paused since {since} by {notice.who or 'somebody'} ({notice.why}): resume it in the console, Accounts"
+    return f"its provider refuses what we send since {since} ({notice.why}): mend it there, then say so in the console"
 
 
 async def unreachable(client: httpx.AsyncClient, public_url: str, account: str) -> str | None:

@@ -19,7 +19,8 @@ SELECT c.id, c.account, c.speaker, c.flagged_at, c.flag_reason, c.urgent, c.last
        c.thread_key, c.person_id, c.human_asked_at, c.subject, p.name, p.language, p.preferred_contact_id, cp.address,
        k.code, k.type, k.second_type, k.doubt, k.severity,
        k.status, k.due, k.due_kind, k.opened_at, k.closed_at AS case_closed_at, k.assigned_to, k.solved_by,
-       last.text AS last_text, last.author AS last_author, last.number AS last_number
+       last.text AS last_text, last.author AS last_author, last.number AS last_number,
+       EXISTS (SELECT 1 FROM pauses rest WHERE rest.account = c.account) AS resting
   FROM conversations c
   JOIN people p ON p.id = c.person_id
   JOIN contact_points cp ON cp.id = c.contact_point_id
@@ -108,6 +109,7 @@ class QueueRow:
     last_text: str | None
     last_author: str | None
     last_number: int | None
+    resting: bool
 
     def place(self, view: str) -> Place:
         """Where the page goes on that ends with this row."""

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import UploadFile
 
+from bot.accounts import Accounts
 from bot.desk import Desk
 from bot.refusals import AlreadyTaken, Empty, NoSuchConversation, NotPossible, Refusal, TooBig
 from bot.rooms import Rooms
@@ -45,6 +46,7 @@ class Visit:
     words: Words
     desk: Desk
     rooms: Rooms
+    accounts: Accounts
     htmx: bool
 
 
@@ -82,6 +84,7 @@ class Gate:
             words=self._pages.words[me.language],
             desk=Desk(self._site.parts, me),
             rooms=Rooms(self._site.parts, me),
+            accounts=Accounts(self._site.parts),
             htmx="hx-request" in request.headers,
         )
         request.state.visit = visit

@@ -10,7 +10,7 @@ from fastapi import Request
 
 from bot.figures import Filter
 from bot.rooms import Rooms
-from bot.views import Line
+from bot.views import AccountNotice, Line
 
 VIEWS = ("flagged", "mine", "open", "overdue", "all")
 _MOMENTS = ("opened_from", "opened_to", "received_from", "received_to")
@@ -47,6 +47,7 @@ class Listing:
     lines: Sequence[Line]
     next: str | None
     counts: Mapping[str, int]
+    notices: Sequence[AccountNotice] = ()
 
     @property
     def query(self) -> str:
@@ -71,11 +72,12 @@ def wanted(request: Request) -> Wanted:
 
 
 async def listing(rooms: Rooms, want: Wanted) -> Listing:
-    """Three or four queries."""
+    """Five or six queries."""
+    notices = await rooms.notices()
     if want.q:
-        return Listing(want, await rooms.search(want.q), None, await rooms.counts())
+        return Listing(want, await rooms.search(want.q), None, await rooms.counts(), notices)
     page = await rooms.queue(want.view, before=want.before, only=want.only)
-    return Listing(want, page.lines, page.next, page.counts)
+    return Listing(want, page.lines, page.next, page.counts, notices)
 
 
 async def waiting(rooms: Rooms, shown: Listing) -> Sequence[Line]:

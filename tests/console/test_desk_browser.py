@@ -325,6 +325,30 @@ def test_axe_finds_nothing_and_nothing_sticks_out(live: Live, opened: Opener) ->
         _clean(page, path)
 
 
+def test_axe_finds_nothing_where_an_account_rests(live: Live, opened: Opener) -> None:
+    """Issue 4, item 10: the accounts' page, the banner over the list and the bar in the room."""
+    talk = reported(live, "Ferretería Andina y Compañía Limitada de Bogotá")
+    page = opened("marta", "/desk/accounts", reduced_motion="reduce")
+    why = "El proveedor cambia el remitente esta noche y hasta mañana no podemos enviar nada por ahí"
+    page.get_by_label("Motivo para pausar chat").fill(why)
+    page.get_by_role("button", name="Pausar chat").click()
+    expect(page.get_by_role("button", name="Reanudar chat")).to_be_visible()
+    expect(page.get_by_text("in memory").first).to_be_visible()
+    try:
+        for path in ("/desk/accounts", f"/desk/c/{talk}?view=all", "/desk?view=all"):
+            page.goto(live.base + path)
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                for size in (PHONE, DESKTOP):
+                    page.set_viewport_size(size)
+                    _clean(page, f"{path} {scheme} {size['width']}")
+        expect(page.locator("#notices")).to_contain_text(why)
+    finally:
+        page.goto(live.base + "/desk/accounts")
+        page.get_by_role("button", name="Reanudar chat").click()
+    expect(page.get_by_label("Motivo para pausar chat")).to_be_visible()
+
+
 # A new colour scheme is drawn in the next frame, and some colours move there: nothing is judged on the way.
 _SETTLED = """async () => {
   await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))

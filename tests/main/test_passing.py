@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from commands.passing import last_words, unreachable
+from bot.views import AccountNotice
+from commands.passing import last_words, notice_words, unreachable
 from storage.traffic import Last
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -43,3 +44,15 @@ async def test_nobody_answers() -> None:
     async with httpx.AsyncClient(transport=httpx.MockTransport(away)) as client:
         fault = await unreachable(client, "https://acuse.example", "sms")
     assert fault is not None and "start Acuse" in fault
+
+
+def test_a_paused_account_and_one_that_is_refused_are_told_with_the_remedy() -> None:
+    """Issue 4, item 10: `acuse check` says since when, by whom and why."""
+    now = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    since = now - timedelta(days=3)
+    paused = notice_words(AccountNotice("paused", "sms", "sms", since, "cambio de número", "Marta"), now)
+    assert f"paused since {since.astimezone():%Y-%m-%d %H:%M} by Marta (cambio de número)" in paused
+    assert "resume it in the console" in paused
+    refused = notice_words(AccountNotice("refused", "sms", "sms", since, "twilio 20003", None), now)
+    assert "(twilio 20003)" in refused
+    assert "mend it" in refused
