@@ -194,7 +194,7 @@ class Slack(SlackDesk):
     async def _room(self, user: str) -> str:
         room = self._rooms.get(user)
         if room is None:
-            with named_by_remedy():
+            with named_by_remedy(shows=False):
                 opened = await self._calls.web().conversations_open(users=user)
             room = str(opened["channel"]["id"])
         self._rooms.keep(user, room)

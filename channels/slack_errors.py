@@ -76,10 +76,13 @@ def code_of(error: SlackApiError) -> str:
         return ""
 
 
-def fault(error: Exception) -> ChannelError:
-    """What follows from it. No cause is kept: it can hold the call's headers, and those the token."""
+def fault(error: Exception, *, shows: bool = True) -> ChannelError:
+    """What follows from it. No cause is kept: it can hold the call's headers, and those the token.
+
+    `shows`: the call shows somebody something, so what broke off may have arrived.
+    """
     if not isinstance(error, SlackApiError):
-        broke_off = isinstance(error, aiohttp.ClientError | OSError) and not isinstance(error, _NEVER_LEFT)
+        broke_off = shows and isinstance(error, aiohttp.ClientError | OSError) and not isinstance(error, _NEVER_LEFT)
         said = " (it may have arrived)" if broke_off else ""
         return Unavailable(f"slack: {type(error).__name__}{said}", may_have_arrived=broke_off)
     code, status = code_of(error), int(getattr(error.response, "status_code", 0) or 0)
@@ -116,9 +119,9 @@ def _field(error: SlackApiError, name: str) -> str:
 
 
 @contextmanager
-def named_by_remedy() -> Iterator[None]:
-    """Around every call: what the library raises becomes Undeliverable or Unavailable."""
+def named_by_remedy(*, shows: bool = True) -> Iterator[None]:
+    """Around every call: what the library raises becomes Undeliverable or Unavailable. `shows`: as for `fault`."""
     try:
         yield
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise fault(error) from None
+        raise fault(error, shows=shows) from None

@@ -143,6 +143,17 @@ async def test_a_call_that_breaks_off_may_have_arrived(slack: SlackApi, channel:
     assert caught.value.may_have_arrived and len(slack.asked("chat.postMessage")) == 2
 
 
+async def test_a_room_that_could_not_be_opened_held_no_message(slack: SlackApi, channel: Slack) -> None:
+    """Nothing was shown to anybody, so a second attempt repeats nothing."""
+    slack.breaks = 1
+    with pytest.raises(Unavailable) as caught:
+        await channel.send(out())
+    assert len(slack.asked("conversations.open")) == 1 and slack.asked("chat.postMessage") == []
+    assert not caught.value.may_have_arrived and "arrived" not in str(caught.value)
+    await channel.send(out())
+    assert len(slack.asked("chat.postMessage")) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "arrived"),
     [
