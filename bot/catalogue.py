@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from bot.dialogue.effects import Blank, Bullets, Choice, Say, Word
+from bot.shipped import shipped
 
 LANGUAGES = ("es", "en", "pt")
 _FOLDER = Path(__file__).parent / "utterances"
@@ -123,7 +122,7 @@ def blanks_of(text: str) -> frozenset[str]:
 
 
 def _read(path: Path, quotes: str) -> dict[str, dict[str, str]]:
-    loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loaded = shipped(path)
     lines = {name: {"tu": text} if isinstance(text, str) else text for name, text in loaded.items()}
     return {
         name: {treatment: _WORD_TO_WRITE.sub(quotes, text) for treatment, text in variants.items()}

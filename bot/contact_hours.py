@@ -9,11 +9,10 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from bot import hours
 from bot.company import Company
 from bot.consent import PURPOSES
+from bot.shipped import shipped
 
 DATA = Path(__file__).parent / "contact_hours.yaml"
 SILENT = "silent"
@@ -32,7 +31,7 @@ class Rule:
 @cache
 def rules(path: Path = DATA) -> Mapping[str, Rule]:
     """By country; SILENT is the rule of all others. Raises ValueError for a purpose or hours that nobody knows."""
-    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    told = shipped(path)
     found = {}
     for country, facts in {SILENT: told["silent"], **told["countries"]}.items():
         purposes = frozenset(facts["purposes"])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from bot.shipped import shipped
 
 _FOLDER = Path(__file__).parent / "macros"
 _LANGUAGES = ("es", "en", "pt")
@@ -31,12 +31,7 @@ class Macros:
     @classmethod
     def load(cls, folder: Path = _FOLDER) -> "Macros":
         """Read the files. Called once, at the start."""
-        return cls(
-            {
-                language: yaml.safe_load((folder / f"{language}.yaml").read_text(encoding="utf-8"))
-                for language in _LANGUAGES
-            }
-        )
+        return cls({language: shipped(folder / f"{language}.yaml") for language in _LANGUAGES})
 
     def names(self, language: str) -> Sequence[str]:
         """In the order of a conversation."""

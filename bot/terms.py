@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from bot.shipped import parsed
 
 DATA = Path(__file__).with_name("deadlines.yaml")
 
@@ -81,7 +81,7 @@ def law(path: Path = DATA) -> Law:
 
 def read(text: str) -> Law:
     """Read the terms of a text in the form of deadlines.yaml."""
-    raw = yaml.safe_load(text)
+    raw = parsed(text)
     defaults = raw["defaults"]
     return Law(
         version=str(raw["version"]),

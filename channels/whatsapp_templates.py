@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 FOLDER = Path(__file__).parent / "templates"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where there is one: eight times faster
 TEXT_LIMIT = 1024
 _VALUE_LIMIT = 700  # characters of one variable; the rest is read once the person answers
 _FEWEST_WORDS = 60  # characters of them that must have room beside links to files
@@ -106,7 +107,8 @@ def load(folder: Path = FOLDER) -> tuple[Template, ...]:
 
 
 def _read(path: Path) -> Iterator[Template]:
-    file = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    told = yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # noqa: S506  both are safe ones
+    file = _File.model_validate(told)
     for language, body in file.body.items():
         samples = [one if isinstance(one, str) else one[language] for one in file.blanks.values()]
         template = Template(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from bot.shipped import shipped
 
 LANGUAGES = ("es", "en", "pt")
 _FOLDER = Path(__file__).parent / "words"
@@ -23,7 +23,7 @@ class Words:
     @classmethod
     def load(cls, folder: Path = _FOLDER) -> "Words":
         """Read the files; the folder may hold the words of other pages."""
-        return cls({one: yaml.safe_load((folder / f"{one}.yaml").read_text("utf-8")) for one in LANGUAGES})
+        return cls({one: shipped(folder / f"{one}.yaml") for one in LANGUAGES})
 
     def of(self, language: str, treatment: str = "tu") -> Texts:
         """All texts of a language; a pair of texts for `tú` and `usted` is settled by the treatment."""

@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import yaml
 from sqlalchemy import text as sql
 
 from bot import states
@@ -25,6 +24,7 @@ from bot.intake import Intake
 from bot.parts import Parts
 from bot.refusals import NotPossible
 from bot.sending import Sending
+from bot.shipped import shipped
 from bot.staff import Staff
 from bot.ticker import Ticker
 from bot.turn import Turns
@@ -290,7 +290,7 @@ async def seed(place: Place, url: str, city: City, *, everything: bool) -> str:
     os.environ.pop("DATABASE_URL", None)
     config = read_configuration()
     until = now()
-    told: Mapping[str, Any] = yaml.safe_load(STORIES.read_text("utf-8"))
+    told: Mapping[str, Any] = shipped(STORIES)
     stories = _stories(told, until, ZoneInfo(config.company.timezone)) if everything else []
     past = Past(min((story.began for story in stories), default=until) - timedelta(hours=1))
     reader = await open_understander(config.nlu) if everything else Reader(None)

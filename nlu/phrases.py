@@ -17,6 +17,7 @@ import yaml
 from nlu.fold import Folded, Folder
 from nlu.understanding import LANGUAGES
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where there is one: eight times faster
 WORDS = Path(__file__).parent / "words"
 _GAP = r"(?:[^\w.!?\n]{1,8}+)"  # bounded and possessive: a page of blanks must cost no seconds
 _SOME = rf"{_GAP}(?:\w+{_GAP}){{0,5}}?"
@@ -80,7 +81,7 @@ class Group:
 @cache
 def words(name: str) -> Mapping[str, Any]:
     """A file of words, read once."""
-    loaded: Mapping[str, Any] = yaml.safe_load((WORDS / f"{name}.yaml").read_text(encoding="utf-8"))
+    loaded: Mapping[str, Any] = yaml.load((WORDS / f"{name}.yaml").read_text(encoding="utf-8"), LOADER)  # noqa: S506  a safe one
     return loaded
 
 

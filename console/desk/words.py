@@ -4,8 +4,9 @@ import html
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
 from markupsafe import Markup
+
+from bot.shipped import shipped
 
 LANGUAGES = ("es", "en", "pt")
 _FOLDER = Path(__file__).parent / "words"
@@ -45,10 +46,7 @@ class Dictionary:
     """All languages, read once."""
 
     def __init__(self, folder: Path = _FOLDER) -> None:
-        self._all = {
-            language: Words(language, yaml.safe_load((folder / f"{language}.yaml").read_text(encoding="utf-8")))
-            for language in LANGUAGES
-        }
+        self._all = {language: Words(language, shipped(folder / f"{language}.yaml")) for language in LANGUAGES}
 
     def __getitem__(self, language: str) -> Words:
         return self._all.get(language) or self._all[LANGUAGES[0]]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.applications import Starlette
@@ -21,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from bot.shipped import shipped
 from console.pages import STATIC
 from demo.devices import Device, Look
 from demo.provider import Failing
@@ -67,7 +67,7 @@ class Page:
         self._devices = {device.look.kind: device for device in devices}
         self._diary = diary
         self._around = around
-        self._words: Mapping[str, Mapping[str, str]] = yaml.safe_load((HERE / "words.yaml").read_text("utf-8"))
+        self._words: Mapping[str, Mapping[str, str]] = shipped(HERE / "words.yaml")
         self._open: set[asyncio.Queue[str | None]] = set()
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
