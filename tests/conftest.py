@@ -10,23 +10,19 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from urllib.parse import urlsplit
 from uuid import UUID
 
-import psycopg
 import pytest
 from hypothesis import settings
-from psycopg import sql
 
 from storage.embedded import DatabaseFault, Embedded
 from storage.ids import uuid7_source
-from storage.migrate import upgrade
+from tests.databases import Databases
 
 settings.register_profile("acuse", deadline=None)  # a shared machine's pauses are no defect
 settings.load_profile("acuse")
 
 _FOLDERS = "acuse-tests-"
-_TEMPLATE = "template_acuse"
 
 
 class Clock:
@@ -61,8 +57,10 @@ def server() -> Iterator[str]:
     """The address of a database server, one for each xdist worker. Nothing in it outlives the run: fsync is off."""
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=_FOLDERS))
-    quick = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
-    embedded = Embedded(folder / "postgres", log=logging.getLogger("tests.server"), settings=quick)
+    quick = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes", "autovacuum"), "off")
+    embedded = Embedded(
+        folder / "postgres", log=logging.getLogger("tests.server"), settings={**quick, "max_connections": "200"}
+    )
     try:
         folder.chmod(0o711)  # made by us a moment ago; as root the server runs as another user
         yield embedded.start()
@@ -72,25 +70,16 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def database_template(server: str) -> str:
-    """The name of a database with all migrations applied; databases are cloned from it, so keep no connection to it."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-    upgrade(_at(server, _TEMPLATE))
-    return _TEMPLATE
+def databases(server: str) -> Databases:
+    """Databases with all migrations applied and nothing in them."""
+    return Databases(server)
 
 
 @pytest.fixture
-def database_url(server: str, database_template: str) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """The address (postgresql://…) of a database of this test's own, with all tables and nothing in them."""
-    name = f"test_{os.urandom(6).hex()}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(clone.format(sql.Identifier(name), sql.Identifier(database_template)))
-        try:
-            yield _at(server, name)
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with databases.one() as url:
+        yield url
 
 
 @pytest.hookimpl(wrapper=True)
@@ -117,10 +106,6 @@ def pytest_make_collect_report(
 
 def _nothing_may_be_skipped() -> bool:
     return os.environ.get("ACUSE_ALL") == "1"
-
-
-def _at(server: str, name: str) -> str:
-    return urlsplit(server)._replace(path=f"/{name}").geturl()
 
 
 def _sweep() -> None:

@@ -3,15 +3,14 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it tells no types
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from bot.desk import Desk
 from tests.console.conftest import Live
+from tests.databases import Databases
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1440, "height": 900}
@@ -20,16 +19,13 @@ CODE = re.compile(r"^PQR-[0-9A-HJKMNP-TV-Z]{7}$")
 
 
 @pytest.fixture(scope="module")
-def live(server: str, database_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """One running Acuse for all these visitors; each browser context is a visitor of its own."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE visitors TEMPLATE {database_template}".encode())
-    made = Live(urlsplit(server)._replace(path="/visitors").geturl(), tmp_path_factory.mktemp("files"))
-    made.start()
-    yield made
-    made.stop()
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("DROP DATABASE visitors WITH (FORCE)")
+    with databases.one() as url:
+        made = Live(url, tmp_path_factory.mktemp("files"))
+        made.start()
+        yield made
+        made.stop()
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
-import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it tells no types
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from storage.similar import DIMENSIONS
 from tests.console.conftest import Live
+from tests.databases import Databases
 from tests.world import World
 
 PASSWORD = "una clave larga"
@@ -30,18 +29,15 @@ SOON = 2_000  # milliseconds: what the issue allows a second browser
 
 
 @pytest.fixture(scope="module")
-def live(server: str, database_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """One running Acuse with two agents; every test writes from people of its own."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE agents TEMPLATE {database_template}".encode())
-    made = Live(urlsplit(server)._replace(path="/agents").geturl(), tmp_path_factory.mktemp("files"))
-    made.start()
-    made.call(lambda: made.site.staff.add("pedro", "Pedro Salas", "agent", PASSWORD))
-    made.call(lambda: made.site.staff.add("marta", "Marta Lozano", "manager", PASSWORD))
-    yield made
-    made.stop()
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("DROP DATABASE agents WITH (FORCE)")
+    with databases.one() as url:
+        made = Live(url, tmp_path_factory.mktemp("files"))
+        made.start()
+        made.call(lambda: made.site.staff.add("pedro", "Pedro Salas", "agent", PASSWORD))
+        made.call(lambda: made.site.staff.add("marta", "Marta Lozano", "manager", PASSWORD))
+        yield made
+        made.stop()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import asyncio
 import csv
 import io
-import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -13,13 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
-import psycopg
 import pytest
 import yaml
-from psycopg import sql
 from sqlalchemy import event
 
 from bot.company import Company
@@ -34,6 +30,7 @@ from storage.listen import Bell
 from tests.conftest import Clock
 from tests.console.conftest import a_client, a_site
 from tests.console.figures_house import FIRST, LAST, QUERY, furnish
+from tests.databases import Databases
 from tests.figures_rows import Rows
 from tests.world import NUBE, World, a_world
 
@@ -54,19 +51,11 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def furnished(server: str, database_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def furnished(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One for the whole file: nothing here changes it."""
-    name = f"test_{os.urandom(6).hex()}"
-    url = urlsplit(server)._replace(path=f"/{name}").geturl()
-    with psycopg.connect(server, autocommit=True) as connection:
-        named = sql.Identifier(name)
-        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(named, sql.Identifier(database_template))
-        connection.execute(made)
-        try:
-            files = tmp_path_factory.mktemp("files")
-            yield House(url, files, asyncio.run(_furnish(url, files)))
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(named))
+    with databases.one() as url:
+        files = tmp_path_factory.mktemp("files")
+        yield House(url, files, asyncio.run(_furnish(url, files)))
 
 
 async def _furnish(url: str, files: Path) -> dict[str, str]:
