@@ -297,6 +297,13 @@ class Desk:
         case = self._case(held)
         await tell(self._parts, held.tx, case, held.line, event, self._me, was=was, here=held.conversation)
 
+    async def approve_survey(self, conversation_id: UUID) -> None:
+        """After harm nobody is asked how it was, until somebody who knows the case says that it may be done."""
+        async with self._hold(conversation_id) as held:
+            surveys = Surveys(self._parts, held.tx, self._mark)
+            if not await surveys.approve(self._case(held), held.line):
+                raise NotPossible("no survey of this case waits for an approval")
+
     async def classify(self, conversation_id: UUID, type: str) -> None:
         """Correct the type: the date follows, both values are kept, and the correction is an example to learn from."""
         async with self._hold(conversation_id) as held:

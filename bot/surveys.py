@@ -73,6 +73,7 @@ class Surveys:
         if survey is None or survey.reason != "harm" or case.status not in SOLVED:
             return False
         survey.approved_by, survey.state, survey.reason = self._actor, "waiting", None
+        survey.planned_at = self._parts.now()  # the patience with other talk begins now
         await self._tx.cases.add_event(case, actor=self._actor, kind="survey approved")
         self.look(case, conversation, self._parts.now())
         return True
