@@ -40,6 +40,7 @@ class MailStandIn(StandIn):
         self.uidvalidity = 1
         self.imap_failing = Failing.NOT
         self.changed = asyncio.Event()
+        self.asked_from = 1  # the lowest UID of the last search: what is below it is settled for the client
         self.token: str | None = None  # what XOAUTH2 must bring; None: it is refused
         self._next = 1
         self._bubbles: dict[int, Bubble] = {}

@@ -33,6 +33,7 @@ class Mailbox(Protocol):
     uidvalidity: int
     imap_failing: Failing
     changed: asyncio.Event
+    asked_from: int
 
     @property
     def mails(self) -> Sequence[Mail]:
@@ -179,7 +180,9 @@ class ImapTalk:
             key = words.pop(0).upper()
             match key:
                 case "UID":
-                    wanted = set(_range(words.pop(0), [one.uid for one in found]))
+                    span = words.pop(0)
+                    self._mailbox.asked_from = int(span.split(":")[0].split(",")[0])
+                    wanted = set(_range(span, [one.uid for one in found]))
                     found = [one for one in found if one.uid in wanted]
                 case "SINCE":
                     day = _day(words.pop(0))

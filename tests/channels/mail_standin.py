@@ -1,4 +1,10 @@
-"""Small IMAP and SMTP servers that do what they are told, also the wrong thing, and notice ill-mannered clients."""
+"""Small IMAP and SMTP servers that do what they are told, also the wrong thing, and notice ill-mannered clients.
+
+No doubles of the demo's (demo/mail_imap.py, demo/mail_smtp.py): those keep the protocol and hold the contract of all
+channels (test_contract.py). These break it, byte by byte where a test asks for that: a command that is never answered, a
+connection that dies in the middle of one, answers that real servers give and no RFC knows. What a good server does is
+tested at a real one (mailserver.py).
+"""
 
 import asyncio
 import re
@@ -259,7 +265,7 @@ class SmtpStandIn(_Server):
 
 
 class AtMail:
-    """For the contract of all channels: an account of ours between two such servers."""
+    """An account of ours between two such servers."""
 
     person = "ana@test.local"
 

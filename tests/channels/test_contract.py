@@ -1,6 +1,6 @@
 """One contract for every channel, so that a new one does not invent manners of its own.
 
-A new channel brings a stand-in of its provider and a line in SPOKEN.
+A new channel brings a stand-in of its provider, which is the demo's as well, and a line in SPOKEN.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -32,6 +31,8 @@ from channels.channel import (
     Unavailable,
     Undeliverable,
 )
+from channels.email import Email
+from channels.email import Settings as EmailSettings
 from channels.memory import Memory
 from channels.telegram import Settings as TelegramSettings
 from channels.telegram import Telegram
@@ -42,10 +43,13 @@ from channels.webchat import WebChat
 from channels.whatsapp import Settings as WhatsAppSettings
 from channels.whatsapp import WhatsApp
 from channels.whatsapp_templates import load
+from demo.mail import MailStandIn
+from demo.provider import Failing
+from demo.standin import State
+from demo.telegram import TelegramStandIn
 from demo.twilio_api import Refusal
 from tests.channels.at_slack import AtSlack
 from tests.channels.at_twilio import ACCOUNT, HERE, TOKEN, a_twilio, wire
-from tests.channels.mail_standin import AtMail
 
 
 def now() -> datetime:
@@ -116,56 +120,58 @@ class AtTelegram:
     person = "77"
 
     def __init__(self) -> None:
-        settings = TelegramSettings.model_validate({"token": "4242:AAE"})
-        self.channel = Telegram(
-            "telegram", settings, now=now, transport=httpx.MockTransport(self._answer), poll=timedelta(seconds=1)
-        )
-        self._waiting: list[dict[str, Any]] = []
-        self._forgotten = 0
-        self._texts: list[str] = []
-        self._trouble: list[int] = []
+        self.telegram = TelegramStandIn("4242:AAE", now=now, people={77: "Ana"}, pace=timedelta(0))
+        settings = TelegramSettings.model_validate({"token": self.telegram.token})
+        wire = httpx.ASGITransport(app=self.telegram.app)
+        self.channel = Telegram("telegram", settings, now=now, transport=wire, poll=timedelta(seconds=1))
 
     async def arrive(self, text: str) -> None:
-        person = {"id": 77, "is_bot": False, "first_name": "Ana"}
-        chat = {"id": 77, "type": "private"}
-        number = self._forgotten + len(self._waiting) + 1
-        message = {"message_id": number, "date": 1772461800, "from": person, "chat": chat, "text": text}
-        self._waiting.append({"update_id": number, "message": message})
+        self.telegram.write(77, text)
 
     def confirmed(self) -> int:
-        return self._forgotten
+        return sum(one.state is State.DELIVERED for one in self.telegram.phone(self.person).bubbles if one.mine)
 
     def trouble(self, kind: type[ChannelError]) -> bool:
-        self._trouble.append({Undeliverable: 403, Unavailable: 502}[kind])
+        self.telegram.fail({Undeliverable: Failing.REFUSES, Unavailable: Failing.DOWN}[kind], times=1)
         return True
 
     def heard(self) -> str:
-        return "\n".join(self._texts)
+        return "\n".join(self.telegram.said())
 
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
-        method = request.url.path.rsplit("/", 1)[1]
-        if method != "getUpdates" and self._trouble:
-            return httpx.Response(self._trouble.pop(), json={"ok": False, "description": "as told"})
-        return httpx.Response(200, json={"ok": True, "result": await self._result(method, await request.aread())})
 
-    async def _result(self, method: str, body: bytes) -> Any:
-        if method == "getMe":
-            return {"id": 4242, "is_bot": True, "first_name": "Acuse", "username": "acuse_demo_bot"}
-        if method == "getWebhookInfo":
-            return {"url": "", "has_custom_certificate": False, "pending_update_count": 0}
-        given = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
-        if method == "getUpdates":
-            return await self._poll(int(given.get("offset", "0")))
-        self._texts.append(given.get("text", ""))
-        return {"message_id": len(self._texts), "date": 1, "chat": {"id": 77, "type": "private"}}
+class AtMail:
+    """An account of ours at the demo's mail provider."""
 
-    async def _poll(self, offset: int) -> list[dict[str, Any]]:
-        kept = [update for update in self._waiting if update["update_id"] >= offset]
-        self._forgotten += len(self._waiting) - len(kept)
-        self._waiting = kept
-        if not kept:
-            await asyncio.sleep(0.01)
-        return json.loads(json.dumps(kept))  # type: ignore[no-any-return]  # a copy of what went in
+    person = "ana@test.local"
+
+    def __init__(self) -> None:
+        self.mail = MailStandIn("intake@test.local", "s3creto", now=now)
+        self._life = self.mail.serving()
+        self.channel: Email  # made by `open`
+
+    async def open(self) -> None:
+        ports = await self._life.__aenter__()
+        section: dict[str, Any] = {"address": self.mail.address, "password": self.mail.password, "since": "all"}
+        for server, port in zip(("imap", "smtp"), ports, strict=True):
+            section[server] = {"host": "127.0.0.1", "port": port, "security": "none"}
+        settings = EmailSettings.model_validate(section)
+        self.channel = Email("email", settings, now=now, secret=bytes(32), text_record=lambda _: None)
+
+    async def arrive(self, text: str) -> None:
+        self.mail.write(self.person, "Hola", text, name="Ana")
+
+    def confirmed(self) -> int:
+        return self.mail.asked_from - 1
+
+    def trouble(self, kind: type[ChannelError]) -> bool:
+        self.mail.fail({Undeliverable: Failing.REFUSES, Unavailable: Failing.BUSY}[kind], times=1)
+        return True
+
+    def heard(self) -> str:
+        return "\n".join(self.mail.said())
+
+    async def close(self) -> None:
+        await self._life.__aexit__(None, None, None)
 
 
 class AtTwilio:
@@ -222,7 +228,7 @@ TROUBLES = pytest.mark.parametrize("kind", [Undeliverable, Unavailable])
 @pytest.fixture(params=SPOKEN)
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[StandIn]:
     stand_in = SPOKEN[request.param]()
-    if isinstance(stand_in, AtSlack):
+    if isinstance(stand_in, AtMail | AtSlack):
         await stand_in.open()
     yield stand_in
     await stand_in.channel.close()
