@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 from storage.tables import Case, CaseEvent, Conversation, Outgoing
 
-TOLD_OF_A_CASE = ("status", "severity", "type", "solved_by", "solved_at")
+TOLD_OF_A_CASE = ("status", "severity", "type", "merged_into", "solved_by", "solved_at")
 
 
 @dataclass

@@ -79,8 +79,8 @@ class Telling:
     def _changed(self, case: Case, before: Mapping[str, Any]) -> Iterable[_News]:
         version = f"{case.last_event}:{self._now().isoformat()}"  # it happens once
         changed = {
-            name: {"from": before[name], "to": getattr(case, name)}
-            for name in ("status", "severity", "type")
+            name: {"from": _plain(before[name]), "to": _plain(getattr(case, name))}
+            for name in ("status", "severity", "type", "merged_into")
             if name in before and before[name] != getattr(case, name)
         }
         if changed:
@@ -132,6 +132,7 @@ class Telling:
             "solved_by": case.solved_by,
             "solved_at": _plain(case.solved_at),
             "closed_at": _plain(case.closed_at),
+            "merged_into": _plain(case.merged_into),
         }
 
 
@@ -145,5 +146,7 @@ def _flagged(talk: Conversation, case: Case) -> _News:
     return _News("case.flagged", f"flagged:{talk.id}:{talk.flagged_at.isoformat()}", case, data, {})
 
 
-def _plain(moment: datetime | date | None) -> str | None:
-    return moment.isoformat() if moment is not None else None
+def _plain(value: datetime | date | UUID | str | None) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, UUID) else value.isoformat()

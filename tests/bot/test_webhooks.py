@@ -239,6 +239,22 @@ async def test_contents_go_along_only_where_they_are_wanted(database_url: str, c
         assert came["case"]["facts"]["what"]
 
 
+async def test_a_merged_case_is_told_with_the_one_that_goes_on(told: Told) -> None:
+    world = told.world
+    for who in ("ana", "eva"):
+        await world.write("chat", who, REPORT)
+    case, into = await world.cases()
+    async with world.parts.database.transaction() as tx:
+        merged = await tx.cases.get(case.id, lock=True)
+        assert merged is not None
+        merged.merged_into = into.id
+    async with told.receiver.up():
+        await told.deliver()
+    [change] = [call.told["data"] for call in told.receiver.taken if _changed(call.told)]
+    assert change["case"]["code"] == case.code
+    assert change["changed"] == {"merged_into": {"from": None, "to": str(into.id)}}
+
+
 async def test_a_code_or_an_alert_is_nobodys_news(told: Told) -> None:
     await told.world.write("chat", "ana", REPORT)
     await told.world.write("chat", "ana", "prefiero por correo: ana@x.example")
