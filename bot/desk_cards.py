@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from bot import dates
+from bot import dates, pacing
 from bot.bell import Bell, resting
 from bot.desk_line import desk_words
 from bot.parts import Parts
@@ -22,6 +22,7 @@ APART = 1.0  # seconds between two looks at the least
 NET = 5.0  # and at the most
 CLAIM = timedelta(seconds=60)  # a worker that died gives its threads up after this
 AGAIN = timedelta(seconds=30)  # a provider that is away
+LOOK = timedelta(seconds=5)  # what is not shown by then is looked at anew: something more urgent may have come
 AT_ONCE = 20  # lines that one look tells in one thread
 WHOLE = 3500  # characters of a message below a card; the console has all of it
 QUOTE = 600  # characters of a message on a card
@@ -53,13 +54,17 @@ class _Work:
     complete: bool  # nothing is held back for a later look
     told: list[str] = field(default_factory=list)
     done: bool = False
+    cut_off: bool = False  # by the pace; what is left is shown at the next look
 
 
 class DeskCards:
     """Runs in every worker. A card that was shown and not recorded is shown twice: better than never."""
 
-    def __init__(self, parts: Parts, bell: Bell | None = None) -> None:
+    def __init__(
+        self, parts: Parts, bell: Bell | None = None, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._parts = parts
+        self._sleep = sleep
         self._words = desk_words()
         self._bell = bell
         self._language = parts.company.languages[0]
@@ -79,16 +84,17 @@ class DeskCards:
                     await rest(NET)
 
     async def show(self) -> int:
-        """One look; returns how many threads were brought up to date."""
-        done = 0
+        """One look; returns how many threads were brought up to date, or are to be gone on with at once."""
+        forward = 0
         for account, place in self._places.items():
             async with self._parts.database.transaction() as tx:
                 claimed = await tx.desk_threads.claim(account, CLAIM)
                 works = [work for one in claimed if (work := await self._work(tx, one)) is not None]
+            until = self._parts.now() + LOOK
             for work in works:
-                await self._carry_out(place, work)
-            done += sum(work.done and work.complete for work in works)
-        return done
+                await self._carry_out(account, place, work, until)
+            forward += sum((work.done and work.complete) or work.cut_off for work in works)
+        return forward
 
     # ---- what is to be shown
 
@@ -225,11 +231,11 @@ class DeskCards:
 
     # ---- showing it
 
-    async def _carry_out(self, place: DeskPlace, work: _Work) -> None:
+    async def _carry_out(self, account: str, place: DeskPlace, work: _Work, until: datetime) -> None:
         wait: timedelta | None = None
         try:
-            await self._show(place, work)
-            work.done = True
+            work.done = await self._show(account, place, work, until)
+            work.cut_off = not work.done
         except Unavailable as fault:
             wait = fault.retry_after or AGAIN
             logger.info("desk: shown later: %s", fault)
@@ -238,17 +244,39 @@ class DeskCards:
             logger.error("desk: a conversation cannot be shown to agents: %s", fault)
         await self._record(work, wait)
 
-    async def _show(self, place: DeskPlace, work: _Work) -> None:
-        if work.name is None:
-            work.name, work.shown = await place.put(work.card), work.digest
-        elif work.shown != work.digest:
-            await place.change(work.name, work.card)
+    async def _show(self, account: str, place: DeskPlace, work: _Work, until: datetime) -> bool:
+        """False: the pace of the place leaves no time for all of it before `until`."""
+        if work.shown != work.digest or work.name is None:
+            if not await self._our_turn(account, place, until):
+                return False
+            if work.name is None:
+                work.name = await place.put(work.card)
+            else:
+                await place.change(work.name, work.card)
             work.shown = work.digest
         for line in work.lines:
             if line.text:
+                if not await self._our_turn(account, place, until):
+                    return False
                 await place.tell(work.name, line.text, loud=line.loud)
             work.through = max(work.through, line.number)
             work.told += line.marks
+        return True
+
+    async def _our_turn(self, account: str, place: DeskPlace, until: datetime) -> bool:
+        """Wait for it, as all workers do who show something there. False: no time is left to ask for one.
+
+        A turn that was taken is waited for, also beyond `until`: many workers who give theirs up would show nothing.
+        """
+        if self._parts.now() >= until:
+            return False
+        async with self._parts.database.transaction() as tx:
+            due = await pacing.turn_at(self._parts, tx, account, place.desk or "")
+        if due > until + CLAIM / 2:  # by then the thread is somebody else's
+            return False
+        if (wait := (due - self._parts.now()).total_seconds()) > 0:
+            await self._sleep(wait)
+        return True
 
     async def _record(self, work: _Work, wait: timedelta | None) -> None:
         async with self._parts.database.transaction() as tx:

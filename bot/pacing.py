@@ -16,13 +16,9 @@ async def turn(parts: Parts, tx: Transaction, row: Outgoing) -> datetime:
 
     Surveys and broadcasts have a queue of their own, at half the pace, and leave only where no conversation waits.
     """
-    rates, now = parts.features(row.account).pace, parts.now()
-    if not rates:
+    buckets, now = _buckets(parts, row.account, row.address), parts.now()
+    if not buckets:
         return now
-    buckets = [
-        bucket(row.account if rate.per == "account" else f"{row.account}\n{row.address}", rate.messages, rate.within)
-        for rate in rates
-    ]
     if purpose(row.kind) == "case":
         if row.slot_at is None:
             row.slot_at = await tx.pacing.turn(buckets)
@@ -34,6 +30,19 @@ async def turn(parts: Parts, tx: Transaction, row: Outgoing) -> datetime:
     if await tx.pacing.turn_if_idle(buckets):
         return now
     return now + YIELDS + timedelta(milliseconds=parts.choose(1000))
+
+
+async def turn_at(parts: Parts, tx: Transaction, account: str, place: str) -> datetime:
+    """When something may be shown at a place where agents work: the next turn there is taken, and is ours."""
+    buckets = _buckets(parts, account, place)
+    return await tx.pacing.turn(buckets) if buckets else parts.now()
+
+
+def _buckets(parts: Parts, account: str, address: str) -> list[Bucket]:
+    return [
+        bucket(account if rate.per == "account" else f"{account}\n{address}", rate.messages, rate.within)
+        for rate in parts.features(account).pace
+    ]
 
 
 def _apart(account: str, buckets: list[Bucket]) -> Bucket:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,15 +30,51 @@ from tests.world import CHAT, World, a_world
 HELP = "Compré una licuadora, pedido 48213, y llegó rota. Quiero hablar con una persona."
 
 
+class Together:
+    """Time for several workers: it goes on when all of them wait, to the moment that comes first."""
+
+    def __init__(self, clock: Clock, workers: int) -> None:
+        self._clock = clock
+        self._working = workers
+        self._waiting: list[tuple[datetime, int, asyncio.Event]] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for that moment."""
+        due = self._clock() + timedelta(seconds=seconds)
+        self._waiting.append((due, len(self._waiting), come := asyncio.Event()))
+        self._working -= 1
+        self._go_on()
+        await come.wait()
+
+    def leave(self) -> None:
+        """A worker is done."""
+        self._working -= 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._working or not self._waiting:
+            return
+        due, _, come = first = min(self._waiting)
+        self._waiting.remove(first)
+        self._clock.moment = max(self._clock.moment, due)
+        self._working += 1
+        come.set()
+
+
 class Office:
     """Agents in Slack, customers in the chat."""
 
-    def __init__(self, world: World, slack: SlackApi, channel: Slack) -> None:
+    def __init__(self, world: World, slack: SlackApi, channel: Slack, clock: Clock) -> None:
         self.world = world
+        self.clock = clock
         self.slack = slack
         self.channel = channel
-        self.cards = DeskCards(world.parts)
+        self.cards = DeskCards(world.parts, sleep=self.pass_by)
         self.events = Events()
+
+    async def pass_by(self, seconds: float) -> None:
+        """Nobody waits here: the clock goes on instead."""
+        self.clock.advance(timedelta(seconds=seconds))
 
     async def flagged(self, who: str = "ana") -> UUID:
         """A customer asks for a person, and the card is shown."""
@@ -102,7 +139,7 @@ def _blocks(values: dict[str, Any]) -> Any:
 
 @pytest_asyncio.fixture
 async def office(database_url: str, clock: Clock, tmp_path: Path) -> AsyncIterator[Office]:
-    async with a_slack(clock=clock) as slack:
+    async with a_slack(clock=clock, pace=timedelta(seconds=1)) as slack:
         slack.person("U0PEDRO", "Pedro", email="pedro@nube.example")
         slack.person("U0MARTA", "Marta", email="marta@nube.example")
         channel = account(slack.url, socket=False, clock=clock, agents_channel=DESK, agents={"U0LUZ": "luz"})
@@ -110,8 +147,8 @@ async def office(database_url: str, clock: Clock, tmp_path: Path) -> AsyncIterat
         async with a_world(database_url, clock, tmp_path, channels={"chat": chat, "slack": channel}) as world:
             await world.agent("pedro@nube.example", "Pedro")
             await world.agent("marta@nube.example", "Marta")
-            yield Office(world, slack, channel)
-            assert slack.faults == []
+            yield Office(world, slack, channel, clock)
+            assert slack.faults == [] and slack.slowed == []
         await channel.close()
 
 
@@ -294,6 +331,32 @@ async def test_several_workers_show_one_card(office: Office) -> None:
     await office.world.write("chat", "ana", HELP)
     await asyncio.gather(*(DeskCards(office.world.parts).show() for _ in range(4)))
     assert len([one for one in office.said() if not one.get("thread_ts")]) == 1
+
+
+async def test_workers_together_write_no_faster_than_slack_bears(office: Office, clock: Clock) -> None:
+    """Issue 4, item 6: one message a second and channel, over all workers; the stand-in refuses what comes faster."""
+    everybody = ("ana", "luis", "eva", "rosa")
+
+    async def work(cards: DeskCards, time: Together) -> None:
+        while await cards.show():
+            pass
+        time.leave()
+
+    async def all_shown() -> None:
+        time = Together(clock, 2)
+        await asyncio.gather(*(work(DeskCards(office.world.parts, sleep=time.sleep), time) for _ in range(2)))
+
+    for who in everybody:
+        await office.world.write("chat", who, HELP, name=who)
+    await all_shown()
+    for who in everybody:
+        for number in range(3):
+            await office.world.write("chat", who, f"sigo esperando {number}")
+    await all_shown()
+    below = [text for text in office.below() if "sigo esperando" in text]
+    assert sorted(below) == sorted(f"{who}: sigo esperando {number}" for who in everybody for number in range(3))
+    posts = [one.ts.partition(".")[0] for one in office.slack.posts.values() if one.room == DESK]
+    assert office.slack.slowed == [] and max(Counter(posts).values()) == 1
 
 
 async def test_a_file_below_the_card_reaches_the_customer(office: Office) -> None:
