@@ -93,3 +93,10 @@ class Joins:
     def _same(self, one: ContactPoint, other: ContactPoint) -> bool:
         beside = phones.beside(self._parts, other.account, other.address)
         return one.account in beside and one.address in phones.forms(other.address)
+
+
+async def part(parts: Parts, me: Me, audit_id: UUID) -> None:
+    """The same in a transaction of its own, for the console; open pages are told."""
+    async with parts.database.transaction() as tx:
+        await Joins(parts, tx).undo(audit_id, me)
+        await tx.ring("desk")

@@ -78,14 +78,11 @@ class Rooms:
             if case is None and row.case_id:  # an old one, or somebody else's
                 case = await tx.cases.get(row.case_id)
             events = await tx.inbox.case_events(case.id) if case else []
-            entries = await self._entries(tx, conversation_id, row, names, events)
+            entries, elsewhere = await self._entries(tx, conversation_id, row, names, events)
             contacts = await tx.people.contacts(row.person_id)
             drafts = await tx.desks.drafts(self._me.id, conversation_id)
             similar = await similar_to(tx, case.id) if case else []
-            merged = await merged_into(tx, case, names) if case else []
-            files = await tx.merges.files(case.id) if case and merged else []
-            known = {one.id: self._contact(one, row) for one in contacts}
-            joins = await joins_of(tx, row.person_id, known, cases, names)
+        known = {one.id: self._contact(one, row) for one in contacts}
         return Room(
             line=self._line(row, names),
             entries=entries,
@@ -99,10 +96,10 @@ class Rooms:
             language=self._parts.language(row.language),
             subject=row.subject,
             similar=similar,
-            merged=merged,
+            merged=merged_into(row, names),
             may_take=[(one.code, one.type, one.status, one.due) for one in may_take(case, cases)] if case else [],
-            files=[_file(one) for one in files],
-            joins=joins,
+            files=elsewhere,
+            joins=joins_of(row, known, cases, names),
         )
 
     async def undelivered(self) -> Sequence[Undelivered]:
@@ -192,7 +189,8 @@ class Rooms:
     ) -> list[Entry]:
         kept = row.thread_key.startswith("case:")  # the place of a case that is, or was, talked of elsewhere
         messages, outgoing, notes = await tx.inbox.said(conversation_id, case_id=row.case_id if kept else None)
-        files = _by_owner(await tx.inbox.files([one.id for one in messages] + [one.id for one in outgoing]))
+        here = [one.id for one in messages] + [one.id for one in outgoing]
+        files = _by_owner(await tx.inbox.files(here, of_case=row.case_id if row.merges else None))
         entries = [self._in(one, files.get(one.id, ())) for one in messages]
         entries += [self._out(one, files.get(one.id, ()), row, names) for one in outgoing]
         entries += [_note(one, names) for one in notes]
@@ -200,7 +198,8 @@ class Rooms:
             entries.sort(key=lambda one: one.at)  # each conversation counts for itself
         else:
             entries.sort(key=lambda one: one.number)
-        return _with_events(entries, [_event(one, names) for one in events])
+        elsewhere = [file for owner, its in files.items() if owner not in here for file in its]
+        return _with_events(entries, [_event(one, names) for one in events]), elsewhere
 
     def _in(self, message: Message, files: Sequence[FileView]) -> Entry:
         return Entry(

@@ -236,5 +236,5 @@ class Room:
     similar: Sequence[SimilarView] = ()
     merged: Sequence[MergedView] = ()  # what the case goes on for, oldest first
     may_take: Sequence[tuple[str, str, str, date | None]] = ()  # code, type, status, due: it can go on as part of these
-    files: Sequence[FileView] = ()  # of all of it, once something was merged into it
+    files: Sequence[FileView] = ()  # that came elsewhere, once something was merged into the case
     joins: Sequence[JoinView] = ()

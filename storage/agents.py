@@ -57,16 +57,6 @@ class Agents:
         )
         self._scope.session.add(row)
 
-    async def joins(self, person_id: UUID, limit: int = 20) -> list[Audit]:
-        """The entries about people who turned out to be this person, newest first."""
-        query = (
-            select(Audit)
-            .where(Audit.action == "people joined", Audit.object == str(person_id))
-            .order_by(col(Audit.at).desc(), col(Audit.id).desc())
-            .limit(limit)
-        )
-        return list((await self._scope.session.exec(query)).all())
-
     async def audited(self, audit_id: UUID) -> Audit | None:
         """One entry of the audit, locked."""
         query = select(Audit).where(Audit.id == audit_id).with_for_update()

@@ -37,6 +37,16 @@ SELECT c.id, c.account, c.speaker, c.flagged_at, c.flag_reason, c.urgent, c.last
   ) last ON true
 """
 
+_MERGES = """
+(SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'id', m.id, 'at', m.at, 'agent', m.agent_id, 'reason', m.reason,
+        'code', k.code, 'type', k.type, 'status', k.status, 'opened_at', k.opened_at) ORDER BY m.at, m.id), '[]')
+   FROM merges m JOIN cases k ON k.id = m.case_id WHERE m.into_id = one.case_id AND m.undone_at IS NULL) AS merges"""
+_JOINS = """
+(SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'id', a.id, 'at', a.at, 'detail', a.detail) ORDER BY a.at DESC, a.id DESC), '[]')
+   FROM audit a WHERE a.action = 'people joined' AND a.object = one.person_id::text) AS joins"""
+
 _VIEWS = {
     # what waits for a person: the most urgent first, then who has waited longest
     "flagged": "c.flagged_at IS NOT NULL AND c.speaker = 'bot' AND c.closed_at IS NULL",
@@ -110,6 +120,8 @@ class QueueRow:
     last_author: str | None
     last_number: int | None
     resting: bool
+    merges: Sequence[dict[str, Any]] = ()  # of one row only: what its case goes on for, oldest first
+    joins: Sequence[dict[str, Any]] = ()  # of one row only: who turned out to be its person, newest first
 
     def place(self, view: str) -> Place:
         """Where the page goes on that ends with this row."""
@@ -189,8 +201,9 @@ class Inbox:
         return await self._rows(f"{_ROW} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit", values)
 
     async def row(self, conversation_id: UUID) -> QueueRow | None:
-        """One conversation, as the queue shows it."""
-        rows = await self._rows(f"{_ROW} WHERE c.id = :id", {"id": conversation_id})
+        """One conversation, as the queue shows it, with what stands behind its case and its person."""
+        query = f"SELECT one.*, {_MERGES}, {_JOINS} FROM ({_ROW} WHERE c.id = :id) one"  # noqa: S608  constants
+        rows = await self._rows(query, {"id": conversation_id})
         return rows[0] if rows else None
 
     async def counts(self, agent_id: UUID, today: date) -> dict[str, int]:
@@ -265,9 +278,12 @@ class Inbox:
             (await session.exec(notes)).all()[::-1],
         )
 
-    async def files(self, entry_ids: Sequence[UUID]) -> Sequence[Attachment]:
-        """The files of messages and of outgoing rows."""
+    async def files(self, entry_ids: Sequence[UUID], *, of_case: UUID | None = None) -> Sequence[Attachment]:
+        """The files of messages and of outgoing rows; with `of_case` also of all that was said of that case."""
         owned = col(Attachment.message_id).in_(entry_ids) | col(Attachment.outgoing_id).in_(entry_ids)
+        if of_case is not None:
+            linked = select(CaseMessage.entry_id).where(CaseMessage.case_id == of_case)
+            owned |= col(Attachment.message_id).in_(linked) | col(Attachment.outgoing_id).in_(linked)
         return (await self._scope.session.exec(select(Attachment).where(owned).order_by(col(Attachment.id)))).all()
 
     async def case_events(self, case_id: UUID, limit: int = 200) -> Sequence[CaseEvent]:

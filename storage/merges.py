@@ -7,9 +7,8 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
-from storage.direct import reading
 from storage.scope import Scope
-from storage.tables import Attachment, Case, Merge
+from storage.tables import Case, Merge
 
 _FOLLOWED = (
     "WITH RECURSIVE followed AS (SELECT id, merged_into FROM cases WHERE code = ANY(CODES)"
@@ -44,11 +43,6 @@ _END_TIMERS = "UPDATE timers SET done_at = %s WHERE conversation_id = ANY(%s) AN
 _RESTART_TIMERS = "UPDATE timers SET done_at = NULL WHERE id = ANY(%s) AND done_at = %s"
 _FIRED = (  # what a timer brought and no turn has read yet
     "UPDATE messages SET handled_at = %s WHERE conversation_id = ANY(%s) AND kind = 'internal' AND handled_at IS NULL"
-)
-_FILES = (
-    "WHERE id IN (SELECT a.id FROM case_messages cm JOIN attachments a"
-    " ON a.message_id = cm.entry_id OR a.outgoing_id = cm.entry_id WHERE cm.case_id = %s AND NOT a.inline)"
-    " ORDER BY created_at, id LIMIT 50"
 )
 
 
@@ -113,8 +107,3 @@ class Merges:
     def restart_timers(self, timers: Sequence[str], ended_at: datetime) -> None:
         """They run again, unless they were moved meanwhile."""
         self._scope.direct.later((_RESTART_TIMERS, ([UUID(one) for one in timers], ended_at)))
-
-    async def files(self, case_id: UUID) -> list[Attachment]:
-        """The files that came and went with what was said of a case, oldest first."""
-        [found] = await self._scope.direct.run(reading(Attachment, _FILES, case_id))
-        return self._scope.direct.load(Attachment, found)

@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 
 from bot.accounts import Accounts
 from bot.desk import Desk
-from bot.refusals import AlreadyTaken, Empty, NoSuchConversation, NotPossible, Refusal, TooBig
+from bot.refusals import AlreadyTaken, CannotMerge, Empty, NoSuchConversation, NotPossible, Refusal, TooBig
 from bot.rooms import Rooms
 from bot.states import ForbiddenMove
 from bot.views import Me
@@ -147,6 +147,8 @@ def reason(refusal: Refusal) -> tuple[str, dict[str, str]]:
             return "refusal_AlreadyTaken", {"by": refusal.by}
         case NotPossible() if isinstance(refusal.__cause__, ForbiddenMove):
             return f"refusal_move_{refusal.__cause__.reason}", {}
+        case CannotMerge():
+            return f"refusal_merge_{refusal.reason}", dict(refusal.blanks)
         case _:
             return f"refusal_{type(refusal).__name__}", {}
 

@@ -18,7 +18,7 @@ from bot.merging import Merging
 from bot.refusals import AlreadyTaken, CannotMerge, Empty, NotPossible
 from bot.views import Me
 from channels.channel import DeliveryReport, Media
-from storage.tables import Case, CaseEvent, CaseMessage, Conversation, Merge, Message, Outgoing, Timer
+from storage.tables import Audit, Case, CaseEvent, CaseMessage, Conversation, Merge, Message, Outgoing, Timer
 from tests.bot.rows import contact, messages, outgoing, rows, send_all, somebody_waits
 from tests.conftest import Clock
 from tests.world import CHAT, MAIL, Linked, World, a_world
@@ -146,6 +146,8 @@ class TestOneCase:
     async def test_P9_facts_and_files_of_both_are_seen(self, world: World, clock: Clock, pedro: Me) -> None:
         older, newer = await two_cases(world, clock)
         talk = await merge(world, pedro, older, newer)
+        chat = next(one for one in await world.conversations() if one.account == "chat")
+        assert talk == chat.id
         room = await world.rooms(pedro).room(talk)
         assert room.case is not None
         assert "48213" in str(room.case.facts) and "evidence" in room.case.facts
@@ -398,7 +400,7 @@ class TestRefusals:
         await merge(world, pedro, newer, older)
         boss = await world.agent("jefa", "Jefa", "manager")
         async with world.parts.database.transaction() as tx:
-            [join] = await tx.agents.joins(older.person_id)
+            [join] = [one for one in await rows(world, Audit) if one.action == "people joined"]
             with pytest.raises(CannotMerge) as refusal:
                 await Joins(world.parts, tx).undo(join.id, boss)
         assert refusal.value.reason == "joined"
