@@ -7,7 +7,7 @@ would change a message's label.
 import importlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from nlu.understanding import ACTS, SEVERITIES, TYPES, Embedding
 MODELS = Path(__file__).parent / "models"
 SHIPPED = "acuse-pqrs-2"
 Heads = Mapping[str, Mapping[str, float]]  # head → label → probability
+Tokens = Callable[[str], list[int]]
 
 _SAME = {
     "petition": "peticion", "request": "peticion", "solicitud": "peticion", "solicitacao": "peticion",
@@ -121,7 +122,7 @@ class Own:
         self.urgent: float = alarm.get("threshold", 0.5)
         self.grave: float = alarm.get("grave", 0.0)
         self._limit, self._prefix = int(about["max_tokens"]), str(about["prefix"])
-        self._tokenizer, self._session = tokenizer(directory), session(directory / "encoder.int8.onnx")
+        self._tokens, self._session = own_tokens(directory), session(directory / "encoder.int8.onnx")
         self._heads = _heads(directory / "heads.npz", about["heads"])
         self.likeness = likeness.load(directory, self.name)
 
@@ -146,7 +147,7 @@ class Own:
         return self._vector(meaning(text))
 
     def _vector(self, text: str) -> np.ndarray:
-        feed = _only(_feed(self._tokenizer, self._prefix + text, self._limit), {"input_ids", "attention_mask"})
+        feed = _only(_feed(self._tokens, self._prefix + text, self._limit), {"input_ids", "attention_mask"})
         found: np.ndarray = self._session.run(["embedding"], feed)[0][0]
         return found
 
@@ -166,12 +167,12 @@ class Foreign:
             raise ModelUnusable(f"nlu.model: no label of {name} is one of {', '.join(TYPES)} (config.json, id2label)")
         self.name = Path(name).name
         self._limit = min(256, int(config.get("max_position_embeddings", 258)) - 2)
-        self._tokenizer = tokenizer(directory)
+        self._tokens = foreign_tokens(directory)
         self._logits = self._runner(directory, name)
 
     def read(self, text: str) -> Heads:
         """Probabilities of the types; labels that we do not know are left out and the rest fills up to one."""
-        probabilities = _softmax(self._logits(_feed(self._tokenizer, meaning(text), self._limit)))
+        probabilities = _softmax(self._logits(_feed(self._tokens, meaning(text), self._limit)))
         found: dict[str, float] = {}
         for label, value in zip(self._labels, probabilities, strict=True):
             if label in TYPES:
@@ -214,11 +215,19 @@ def _with_torch(directory: Path, name: str) -> Any:
     return run
 
 
-def tokenizer(directory: Path) -> Any:
-    """The directory's tokenizer. transformers is loaded late (two seconds) and told to be quiet about missing torch."""
+def own_tokens(directory: Path) -> Tokens:
+    """By the library below transformers, which gives the same and spares a start a second and a half."""
+    made = importlib.import_module("tokenizers").Tokenizer.from_file(str(directory / "tokenizer.json"))
+    made.no_truncation()
+    made.no_padding()
+    return lambda text: list(made.encode(text).ids)
+
+
+def foreign_tokens(directory: Path) -> Tokens:
+    """Whatever tokenizer the directory names; transformers is told to be quiet about missing torch."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read at its import, which warns about torch
-    transformers = importlib.import_module("transformers")
-    return transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    made = importlib.import_module("transformers").AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    return lambda text: list(made(text)["input_ids"])
 
 
 def session(file: Path) -> Any:
@@ -231,8 +240,8 @@ def session(file: Path) -> Any:
     return onnx.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def _feed(tokens: Any, text: str, limit: int) -> dict[str, np.ndarray]:
-    ids = head_and_tail(list(tokens(text)["input_ids"]), limit)  # its marks stand first and last, and stay
+def _feed(tokens: Tokens, text: str, limit: int) -> dict[str, np.ndarray]:
+    ids = head_and_tail(tokens(text), limit)  # its marks stand first and last, and stay
     array = np.asarray([ids], dtype=np.int64)
     return {"input_ids": array, "attention_mask": np.ones_like(array), "token_type_ids": np.zeros_like(array)}
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from nlu.evaluate_predict import predict
-from nlu.model import SHIPPED, ModelUnusable, calls_a_person, load
+from nlu.model import SHIPPED, ModelUnusable, calls_a_person, foreign_tokens, load, own_tokens
 from nlu.train_data import LABELS, Example, split
 from nlu.train_data import load as load_examples
 from nlu.train_scores import Prediction, summary, type_f1
@@ -36,6 +38,9 @@ def held_out() -> list[Example]:
 @pytest.fixture(scope="module")
 def predicted(held_out: list[Example]) -> Prediction:
     return predict(MODEL, [e.text for e in held_out])
+
+
+pytestmark = pytest.mark.xdist_group("shipped model")  # what was predicted once serves all
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -141,3 +146,30 @@ def test_no_alarm_where_the_other_head_takes_the_case_for_slight() -> None:
     grave = {**slight, "severity": {"low": 0.3, "medium": 0.4, "high": 0.2, "critical": 0.1}}
     assert (calls_a_person(model, slight), calls_a_person(model, grave)) == (False, True)
     assert calls_a_person(model, {"human_now": {"human_now": 0.3}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hola",
+        "¿Qué pasó con mi pedido Nº 48213?\n\nGracias 😡",
+        "SE FUE LA LUZ!!!",
+        "ação  ñandú\tx",
+        "a b c " * 400,
+    ],
+)
+def test_its_tokens_are_those_that_transformers_makes(text: str) -> None:
+    """Which a start does not load: it takes a second and a half."""
+    assert own_tokens(MODEL)("query: " + text) == foreign_tokens(MODEL)("query: " + text)
+
+
+def test_a_start_loads_neither_transformers_nor_alembic() -> None:
+    program = (
+        "import asyncio, sys, main\n"
+        "from nlu.understander import Settings, open_understander\n"
+        "reader = asyncio.run(open_understander(Settings()))\n"
+        "print(reader.source, *({'transformers', 'alembic', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [f"model:{SHIPPED}"]
