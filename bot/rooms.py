@@ -186,7 +186,8 @@ class Rooms:
         row: QueueRow,
         names: Mapping[UUID, str],
         events: Sequence[CaseEvent],
-    ) -> list[Entry]:
+    ) -> tuple[list[Entry], Sequence[FileView]]:
+        """What was said and done here; and, once another case was merged into this one, its files from elsewhere."""
         kept = row.thread_key.startswith("case:")  # the place of a case that is, or was, talked of elsewhere
         messages, outgoing, notes = await tx.inbox.said(conversation_id, case_id=row.case_id if kept else None)
         here = [one.id for one in messages] + [one.id for one in outgoing]
@@ -202,6 +203,8 @@ class Rooms:
         return _with_events(entries, [_event(one, names) for one in events]), elsewhere
 
     def _in(self, message: Message, files: Sequence[FileView]) -> Entry:
+        was = [[one for one in files if str(one.id) in old.get("files", ())] for old in message.revisions]
+        files = [one for one in files if all(one not in gone for gone in was)]
         return Entry(
             id=message.id,
             number=message.number,
@@ -214,7 +217,7 @@ class Rooms:
             account=message.account,
             channel=self._parts.kinds.get(message.account, message.account),
             understanding=message.understanding or None,
-            revisions=message.revisions,
+            revisions=[{**old, "files": gone} for old, gone in zip(message.revisions, was, strict=True)],
             subject=message.subject,
             html=message.extra.get("html"),
             has_original=message.raw_sha256 is not None,
