@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from bot.parts import Parts
+from bot.satisfaction import Satisfaction
 from storage.counted import CasesCounted, CountedCase, CountedMessage, CountedWait
 from storage.inbox import Filter
 from storage.reports import ChannelDay, Standing, TypeCount, UnderstoodWeek, Wait
@@ -22,6 +23,7 @@ __all__ = [
     "Listing",
     "Overview",
     "Period",
+    "Satisfaction",
     "Standing",
     "TypeCount",
     "UnderstoodWeek",
@@ -61,6 +63,7 @@ class Overview:
     waits: Sequence[Wait]
     standing: Standing
     understood: Sequence[UnderstoodWeek]
+    satisfaction: Satisfaction  # of the cases that were called solved in the period
 
 
 @dataclass(frozen=True)
@@ -98,13 +101,15 @@ class Figures:
         earlier, _ = self.bounds(period.before())
         async with self._parts.database.transaction() as tx:
             mix = await tx.reports.channel_mix(earlier, end, self._parts.company.timezone)
+            standing = await tx.reports.standing(start, end, self._parts.today())
             return Overview(
                 period=period,
                 mix=[one for one in mix if one.day >= period.first],
                 mix_before=[one for one in mix if one.day < period.first],
                 types=await tx.reports.by_type(start, end),
                 waits=await tx.reports.waits(start, end),
-                standing=await tx.reports.standing(start, end, self._parts.today()),
+                standing=standing,
+                satisfaction=Satisfaction.of(standing.surveys),
                 understood=await tx.reports.understood(start, end, self._parts.company.timezone),
             )
 

@@ -47,6 +47,29 @@ human: from asking for a person, or else the first message, to an agent's first 
 """
 
 
+_SENT = "s.state IN ('asked', 'answered', 'unanswered')"
+_ARRIVED = (
+    "EXISTS (SELECT 1 FROM outgoing o WHERE o.case_id = s.case_id AND o.kind IN ('survey', 'reminder')"
+    " AND o.state IN ('delivered', 'read'))"
+)
+SURVEYS = {
+    "asked": _SENT,
+    "arrived": f"{_SENT} AND (s.state = 'answered' OR {_ARRIVED})",
+    "answered": "s.state = 'answered'",
+    "open": "s.state = 'asked'",
+    "unanswered": "s.state = 'unanswered'",
+    "waiting": "s.state = 'waiting'",
+    "not_sent": "s.state = 'not_sent'",
+    "not": "s.state = 'not_sent' AND s.reason = :survey_reason",
+    **{str(score): f"s.csat = {score}" for score in range(1, 6)},
+    "csat": "s.csat >= 4",
+    "promoters": "s.nps >= 9",
+    "passives": "s.nps BETWEEN 7 AND 8",
+    "detractors": "s.nps <= 6",
+}
+"""What a survey may have become, as a figure counts it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CasesCounted:
     """Which cases a figure counted; empty fields do not filter."""
@@ -60,6 +83,8 @@ class CasesCounted:
     solved_by: str | None = None
     open: bool = False
     due_before: date | None = None
+    survey: str | None = None  # a name of SURVEYS, or "not:" and a reason
+    surveyed: tuple[datetime, datetime] | None = None  # called solved in these days
 
     def condition(self) -> tuple[str, dict[str, Any]]:
         """SQL and its values."""
@@ -77,6 +102,13 @@ class CasesCounted:
         if self.due_before is not None:
             found.append("k.due < :due_before")
             values["due_before"] = self.due_before
+        if self.survey is not None and self.surveyed is not None:
+            kind, _, reason = self.survey.partition(":")
+            of_these = "s.case_id = k.id AND s.planned_at >= :survey_from AND s.planned_at < :survey_to"
+            which = SURVEYS.get(kind, "false")
+            found.append(f"EXISTS (SELECT 1 FROM surveys s WHERE {of_these} AND {which})")  # noqa: S608  constants
+            values |= {"survey_from": self.surveyed[0], "survey_to": self.surveyed[1]}
+            values |= {"survey_reason": reason} if kind == "not" else {}
         return " AND ".join(found), values
 
 

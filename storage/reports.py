@@ -12,6 +12,7 @@ from sqlalchemy import text
 from storage.counted import MEASURED, Counted
 from storage.examples import Examples
 from storage.scope import Scope
+from storage.surveys import COUNTED, SurveyCount
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Standing:
     flagged: int
     solved_by_customer: int
     solved_by_agent_only: int
+    surveys: tuple[SurveyCount, ...] = ()  # of the cases that were called solved in the period
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ class Reports:
 
     async def standing(self, start: datetime, end: datetime, today: date) -> Standing:
         """Opened and solved in the period; what is open, overdue (I25) and flagged now."""
-        query = """
-        SELECT (SELECT count(*) FROM cases WHERE opened_at >= :start AND opened_at < :end
+        query = f"""
+        SELECT (SELECT coalesce(json_agg(s), '[]') FROM ({COUNTED}) s) AS surveys,
+               (SELECT count(*) FROM cases WHERE opened_at >= :start AND opened_at < :end
                    AND merged_into IS NULL) AS opened,
                (SELECT count(*) FROM cases WHERE closed_at IS NULL) AS open,
                (SELECT count(*) FROM cases WHERE closed_at IS NULL AND due < :today) AS overdue,
@@ -132,5 +135,6 @@ class Reports:
                (SELECT count(*) FROM cases WHERE solved_at >= :start AND solved_at < :end
                    AND solved_by = 'customer') AS solved_by_customer,
                (SELECT count(*) FROM cases WHERE solved_at >= :start AND solved_at < :end
-                   AND solved_by = 'agent') AS solved_by_agent_only"""
-        return Standing(**(await self._rows(query, {"start": start, "end": end, "today": today}))[0])
+                   AND solved_by = 'agent') AS solved_by_agent_only"""  # noqa: S608  constants
+        [row] = await self._rows(query, {"start": start, "end": end, "today": today})
+        return Standing(**row | {"surveys": tuple(SurveyCount(**one) for one in row["surveys"])})

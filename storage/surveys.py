@@ -1,10 +1,7 @@
 """What customers say of solved cases, and how many were asked."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
-
-from sqlalchemy import text
 
 from storage.direct import reading
 from storage.scope import Scope
@@ -12,12 +9,13 @@ from storage.tables import Case, Outgoing, Survey
 
 _LAST = "WHERE case_id = %s AND kind IN ('survey', 'reminder') ORDER BY created_at DESC, number DESC LIMIT 1"
 _TAKEN = "SELECT EXISTS (SELECT 1 FROM conversations WHERE case_id = %s AND speaker <> 'bot')"
-_COUNTED = text("""
+COUNTED = """
 SELECT s.state, s.reason, s.csat, s.nps, coalesce(sent.arrived, false) AS arrived, count(*) AS cases
   FROM surveys s
   LEFT JOIN LATERAL (SELECT bool_or(o.state IN ('delivered', 'read')) AS arrived FROM outgoing o
        WHERE o.case_id = s.case_id AND o.kind IN ('survey', 'reminder')) sent ON true
- WHERE s.planned_at >= :start AND s.planned_at < :end GROUP BY 1, 2, 3, 4, 5""")
+ WHERE s.planned_at >= :start AND s.planned_at < :end GROUP BY 1, 2, 3, 4, 5"""
+"""Surveys of cases that were called solved from :start on and before :end, as `SurveyCount` has them (P3, I14, I15)."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,3 @@ class Surveys:
             next(iter(direct.load(Outgoing, sent)), None),
             bool(taken),
         )
-
-    async def counted(self, start: datetime, end: datetime) -> list[SurveyCount]:
-        """The surveys of cases that were called solved in the period (P3, I14, I15)."""
-        connection = await self._scope.session.connection()
-        rows = await connection.execute(_COUNTED, {"start": start, "end": end})
-        return [SurveyCount(**row._mapping) for row in rows]

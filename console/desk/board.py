@@ -99,6 +99,7 @@ class Board:
         self.period = overview.period
         self.standing = overview.standing
         self.understood = overview.understood
+        self.satisfaction = overview.satisfaction
         self.counted = counted
         self.series = series
         self.mix = overview.mix

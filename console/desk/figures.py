@@ -20,6 +20,7 @@ from console.desk.gate import Gate, Visit
 from console.desk.mix import as_csv, datasets, mix_table, types_table, understood_table, values, waits_table
 from console.desk.numbers import Numbers
 from console.desk.pages import Pages
+from console.desk.surveys import surveys_table
 from console.desk.words import Dictionary, Words
 from console.site import Site
 
@@ -130,6 +131,8 @@ class FiguresPages:
                 rows = waits_table(board, reader.words)
             case "understood":
                 rows = understood_table(board, reader.words)
+            case "surveys":
+                rows = surveys_table(board, reader.words)
             case _:
                 raise HTTPException(404)
         file = f"acuse-{name}-{reader.period.first}-{reader.period.last}.csv"
@@ -168,18 +171,20 @@ class FiguresPages:
 
     def _wanted(self, reader: Reader, asked: Mapping[str, str]) -> CasesCounted:
         """Open and overdue cases are those of now; solved ones are counted by their day, others by their opening."""
-        now, solved_by = asked.get("open") == "1", asked.get("solved_by") or None
+        now, solved_by, survey = asked.get("open") == "1", asked.get("solved_by") or None, asked.get("survey") or None
         days = self._figures.bounds(reader.period)
         return CasesCounted(
             account=asked.get("account") or None,
             type=asked.get("type") or None,
             severity=asked.get("severity") or None,
             status=asked.get("status") or None,
-            opened=None if now or solved_by else days,
+            opened=None if now or solved_by or survey else days,
             solved=days if solved_by else None,
             solved_by=None if solved_by == "any" else solved_by,
             open=now,
             due_before=self._parts.today() if asked.get("overdue") == "1" else None,
+            survey=survey,
+            surveyed=days,
         )
 
 

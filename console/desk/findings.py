@@ -98,6 +98,24 @@ class Findings:
         by_rules = sum(week.by_rules for week in weeks)
         return said + (" " + self._w("understood_rules", share=self._n.share(by_rules, whole)) if by_rules else "")
 
+    def surveys(self) -> str:
+        """How satisfied they are, with n."""
+        told, n = self._board.satisfaction, self._n
+        if not told.rated:
+            return self._w("surveys_none")
+        said = [self._w("surveys_some", share=n.share(told.good, told.rated), n=n.count(told.rated))]
+        if told.nps is not None:
+            said.append(self._w("surveys_nps", nps=n.score(told.nps), n=n.count(told.recommended)))
+        return " ".join([*said, self._w("surveys_few")] if told.rated < FEW else said)
+
+    def surveyed(self) -> str:
+        """How many were asked, and how many of them answered."""
+        told, n = self._board.satisfaction, self._n
+        if not told.cases:
+            return self._w("surveyed_none")
+        share = n.share(told.answered, told.asked)
+        return self._w("surveyed_some", cases=n.count(told.cases), asked=n.count(told.asked), share=share)
+
     def solved(self, standing: Standing) -> str:
         """How many the customers themselves confirmed."""
         whole = standing.solved_by_customer + standing.solved_by_agent_only

@@ -37,6 +37,13 @@ class Numbers:
         """*−3,1*: the difference of two shares, which are fractions of one."""
         return NOTHING if difference is None else self._signed(100 * difference)
 
+    def score(self, value: float | None) -> str:
+        """*+41*: the NPS, a whole number from −100 to 100."""
+        if value is None:
+            return NOTHING
+        whole = round(value)
+        return ("+" if whole > 0 else "") + self.decimal(whole, 0)
+
     def wait(self, seconds: float | None) -> str:
         """*0,4 s*, *12 s*, *2:24 min*, *3:05 h*, *2,5 días*."""
         return NOTHING if seconds is None else "\xa0".join(self.parts(seconds))

@@ -403,10 +403,11 @@ async def test_what_was_delivered_is_counted_as_such(world: World, clock: Clock)
     rows = [row for row in await world.outgoing() if row.kind == "survey"]
     start, end = clock() - timedelta(days=1), clock() + timedelta(days=1)
     async with world.parts.database.transaction() as tx:
-        assert [one.arrived for one in await tx.surveys.counted(start, end)] == [False]
+        standing = await tx.reports.standing(start, end, clock().date())
+    assert [one.arrived for one in standing.surveys] == [False]
     report = DeliveryReport(account="chat", provider_id=rows[0].provider_id or "", state="delivered", at=clock())
     async with world.parts.database.transaction() as tx:
         await world.sending._deliveries.report(tx, report)
     async with world.parts.database.transaction() as tx:
-        [counted] = await tx.surveys.counted(start, end)
+        [counted] = (await tx.reports.standing(start, end, clock().date())).surveys
     assert (counted.state, counted.arrived, counted.cases) == ("asked", True, 1)
