@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from bot import dates, hours, phones
+from bot import dates, hours, machines, phones
 from bot.bursts import PHONE, Burst, Waiting, bursts_of, understood_of
 from bot.codes import find as find_codes
 from bot.dialogue import effects as fx
@@ -163,6 +163,10 @@ class Turns:
             return (await asyncio.to_thread(read_by_rules, text, hint)).understanding
 
     async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[Burst]) -> None:
+        if (why := await machines.why(self._parts, tx, conversation, bursts)) is not None:
+            logger.warning("turn: %s: taken for a machine and not answered: %s", conversation.id, why)
+            await self._leave_to_people(tx, conversation)
+            return
         talking = await Talking.begin(self._parts, tx, conversation, **_entries(bursts))
         since = 0  # the first burst that this part of the talk is about
         for place, burst in enumerate(bursts):
@@ -194,6 +198,13 @@ class Turns:
             limit = {"limit": f"{self._parts.policy.attachment_limit_mb:g} MB"}
             talking.said.extend(fx.Say(line=line, blanks=limit) for line in burst.refused)
         await self._finish(tx, talking)
+        await tx.ring("desk")
+
+    async def _leave_to_people(self, tx: Transaction, conversation: Conversation) -> None:
+        """What stays unanswered is seen; nothing that was to leave a little later leaves either."""
+        if conversation.flagged_at is None:
+            conversation.flagged_at, conversation.flag_reason = self._parts.now(), "repeats"
+        await tx.outbox.withdraw_late_acks(conversation.id, self._parts.now())
         await tx.ring("desk")
 
     async def _ask_how_it_was(

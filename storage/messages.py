@@ -1,6 +1,7 @@
 """What arrived, each thing once, in the order of its conversation."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,27 @@ _HANDLED = (
 )
 WAITING = "WHERE conversation_id = %s AND handled_at IS NULL ORDER BY number LIMIT %s"
 _MORE = "SELECT EXISTS (SELECT 1 FROM messages WHERE conversation_id = %s AND handled_at IS NULL)"
+
+
+_HEARD = """
+SELECT m.id, m.text, m.received_at, (SELECT max(o.sent_at) FROM outgoing o
+        WHERE o.conversation_id = m.conversation_id AND o.address = p.address AND o.number < m.number)
+  FROM contact_points p
+  JOIN conversations c ON c.contact_point_id = p.id AND c.closed_at IS NULL AND c.last_at > %(since)s
+  CROSS JOIN LATERAL (SELECT id, number, text, received_at, conversation_id FROM messages
+        WHERE conversation_id = c.id AND kind = 'person' ORDER BY number DESC LIMIT %(limit)s) m
+ WHERE p.id = %(contact)s AND m.received_at > %(since)s ORDER BY m.received_at DESC, m.id DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message of a person, and when the last of ours that stands before it had left."""
+
+    id: UUID
+    text: str
+    at: datetime
+    ours_at: datetime | None
 
 
 class Messages:
@@ -55,6 +77,12 @@ class Messages:
         conversation.last_number += 1
         conversation.last_at = now
         return message
+
+    async def heard_from(self, contact_id: UUID, since: datetime, limit: int = 12) -> list[Heard]:
+        """What came from an address since then, in whatever thread, the newest first."""
+        values = {"contact": contact_id, "since": since, "limit": limit}
+        [found] = await self._scope.direct.run((_HEARD, values))
+        return [Heard(*one) for one in found]
 
     async def get(self, message_id: UUID) -> Message | None:
         """One message, as it stands now."""
