@@ -2,11 +2,15 @@
 
 import logging
 from datetime import timedelta
+from uuid import UUID
 
+from bot import dates
+from bot.absent import Absent
 from bot.bell import Bell, resting
 from bot.parts import Parts
 from bot.writing import say, write
 from channels.channel import Address, DeskPlace
+from storage.conversations import UNANSWERED
 from storage.tables import Conversation
 from storage.transaction import Transaction
 
@@ -21,6 +25,7 @@ class Alerts:
     def __init__(self, parts: Parts, bell: Bell | None = None) -> None:
         self._parts = parts
         self._bell = bell
+        self._absent = Absent(parts)
 
     async def run(self) -> None:
         """Look until cancelled, whenever something changed for the desk."""
@@ -31,6 +36,7 @@ class Alerts:
 
     async def alert(self) -> int:
         """Alert for every flagged conversation that nobody took; returns how many."""
+        await self._absent.look()
         repeat = timedelta(minutes=self._parts.policy.alert_repeat_minutes)
         async with self._parts.database.transaction() as tx:
             flagged = await tx.conversations.to_alert(repeat)
@@ -53,7 +59,11 @@ class Alerts:
             self._parts,
             "alert_mail.urgent" if conversation.urgent else "alert_mail",
             language,
-            {"code": case.code if case else "–", "reason": self._reason(conversation, language), "link": page},
+            {
+                "code": case.code if case else "–",
+                "reason": await self._reason(tx, conversation, language),
+                "link": page,
+            },
         )
         if any(one.account == conversation.account for one in await tx.pacing.pauses()):
             text += "\n" + say(self._parts, "alert_resting", language, {"account": conversation.account})
@@ -70,7 +80,13 @@ class Alerts:
                 language=language,
             )
 
-    def _reason(self, conversation: Conversation, language: str) -> str:
+    async def _reason(self, tx: Transaction, conversation: Conversation, language: str) -> str:
         line = f"reason_{conversation.flag_reason}"
+        if conversation.flag_reason == UNANSWERED:
+            has = conversation.speaker.removeprefix("agent:")
+            agent = await tx.agents.get(UUID(has)) if has != "bot" else None
+            since = conversation.taken_at or conversation.flagged_at or self._parts.now()
+            told = dates.console_moment(since, self._parts.now(), language, self._parts.company.timezone)
+            return say(self._parts, line, language, {"agent": agent.name if agent else "–", "since": told})
         known = line in self._parts.catalogue.names(language)
         return say(self._parts, line, language) if known else conversation.flag_reason or ""

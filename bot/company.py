@@ -111,6 +111,7 @@ class Company(BaseModel):
     public_url: WebAddress | None = None  # where customers and agents reach this server
     answer_terms: dict[ReportType, TermText] = {}  # where the law sets none
     commitments: Commitments = Commitments()
+    taken_answer_minutes: float = Field(default=30, gt=0)  # of open hours, that whom a person took waits for their word
     alert_to: Annotated[list[MailAddress], BeforeValidator(_listed)] = []  # who is told when somebody waits
 
     @field_validator("country")

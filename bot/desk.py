@@ -14,11 +14,11 @@ from bot.news import tell
 from bot.parts import Parts
 from bot.refusals import AlreadyTaken, Empty, NoSuchConversation, NotPossible, NotTaken, TooBig, TooLateToUndo
 from bot.surveys import Surveys
-from bot.surveys import Surveys
 from bot.talking import Talking
 from bot.views import Me
 from bot.writing import write
 from channels.channel import Address
+from storage.conversations import UNANSWERED
 from storage.files import Refused, TooLarge, safe_name
 from storage.tables import Case, Conversation, Outgoing
 from storage.transaction import Transaction
@@ -75,17 +75,19 @@ class Desk:
     async def take(self, conversation_id: UUID, *, over: bool = False) -> None:
         """From the commit of this on, the bot says nothing in any conversation of the case. One agent wins.
 
-        `over`: a manager takes it from whoever has it, as a colleague who went home gives nothing back.
+        `over`: a manager takes it from whoever has it, as a colleague who went home gives nothing back. Where the
+        customer waits for that colleague too long (bot/absent.py), anybody may.
         """
         async with self._hold(conversation_id) as held:
             if held.conversation.speaker == self._mark:
                 return
             before = held.conversation.speaker
-            over = over and self._me.may_manage and before != "bot"
+            left = any(one.flag_reason == UNANSWERED for one in held.siblings)
+            over = before != "bot" and (left or (over and self._me.may_manage))
             if not over:
                 await self._refuse_if_taken(held)
             for one in held.siblings:
-                one.speaker = self._mark
+                one.speaker, one.taken_at = self._mark, self._parts.now()
                 one.flagged_at = one.flag_reason = None
                 one.urgent = False
             await held.tx.outbox.withdraw([one.id for one in held.siblings])
@@ -110,6 +112,7 @@ class Desk:
             await self._refuse_if_taken(held)
             for one in held.siblings:
                 one.speaker = "bot"
+            _answered(held)
             if held.case is not None:
                 await held.tx.cases.add_event(held.case, actor=self._mark, kind="given back")
             await self._tell(held, ev.AgentGaveBack(self._me.name))
@@ -170,6 +173,7 @@ class Desk:
             not_before=now + undo if undo else None,
             first_id=row_id,
         )
+        _answered(held)
         held.conversation.first_human_at = held.conversation.first_human_at or now
         if held.case is not None:
             held.case.first_human_at = held.case.first_human_at or now
@@ -235,7 +239,8 @@ class Desk:
             await self._refuse_if_taken(held)
             if held.conversation.speaker == self._mark:
                 for one in held.siblings:
-                    one.speaker = f"agent:{agent_id}"
+                    one.speaker, one.taken_at = f"agent:{agent_id}", self._parts.now()
+                _answered(held)
             if held.case is not None:
                 held.case.assigned_to = agent_id
                 data = {"to": colleague.name}
@@ -355,6 +360,14 @@ class Desk:
             if await tx.conversations.get(conversation_id) is None:
                 raise NoSuchConversation("there is no such conversation")
             await tx.desks.save_draft(self._me.id, conversation_id, mode, text)
+
+
+def _answered(held: _Held) -> None:
+    """The customer waits no longer for the person who has it."""
+    for one in held.siblings:
+        if one.flag_reason == UNANSWERED:
+            one.flagged_at = one.flag_reason = None
+            one.urgent = False
 
 
 def reply_id(me: Me, conversation_id: UUID, key: str) -> UUID:

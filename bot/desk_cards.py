@@ -13,6 +13,7 @@ from bot.bell import Bell, resting
 from bot.desk_line import desk_words
 from bot.parts import Parts
 from channels.channel import Button, Card, ChannelError, DeskPlace, Unavailable
+from storage.conversations import UNANSWERED
 from storage.desk_threads import TOLD, Claimed, remember
 from storage.tables import Case, Conversation, DeskThread, Message, Note, Outgoing
 from storage.transaction import Transaction
@@ -110,7 +111,7 @@ class DeskCards:
         names = {agent.id: agent.name for agent in await tx.agents.all()}
         person = (await tx.people.get(conversation.person_id)).name or self._text("customer")
         lines, complete = await self._lines(tx, thread, said, names, person)
-        lines += self._calls(thread, conversation, case)
+        lines += self._calls(thread, conversation, case, names)
         lines += self._failures(thread, await tx.desk_threads.undelivered(conversation.id, thread.created_at))
         needed = conversation.flagged_at is not None or conversation.speaker != "bot"
         return _Work(
@@ -212,13 +213,18 @@ class DeskCards:
             return self._text("from_console", name=names.get(UUID(agent), "–"), text=one.text[:WHOLE])
         return self._text("by_bot", name=self._parts.company.bot_name, text=one.text[:WHOLE])
 
-    def _calls(self, thread: DeskThread, conversation: Conversation, case: Case | None) -> list[_Line]:
-        """Somebody asked for help: said once, and to everybody."""
-        if conversation.flag_reason != "escalated" or conversation.flagged_at is None:
+    def _calls(
+        self, thread: DeskThread, conversation: Conversation, case: Case | None, names: Mapping[UUID, str]
+    ) -> list[_Line]:
+        """Somebody asked for help, or went away with it: said once, and to everybody."""
+        reason, has = conversation.flag_reason, conversation.speaker.removeprefix("agent:")
+        if reason not in ("escalated", UNANSWERED) or conversation.flagged_at is None:
             return []
-        mark = f"escalated:{conversation.flagged_at.isoformat()}"
-        code = case.code if case else self._text("no_case")
-        return [] if mark in thread.told else [_Line(self._text("escalated", code=code), marks=(mark,), loud=True)]
+        mark = f"{reason}:{conversation.flagged_at.isoformat()}"
+        blanks = {"code": case.code if case else self._text("no_case")}
+        if reason == UNANSWERED:
+            blanks["name"] = names.get(UUID(has), "–") if has != "bot" else "–"
+        return [] if mark in thread.told else [_Line(self._text(reason, **blanks), marks=(mark,), loud=True)]
 
     def _failures(self, thread: DeskThread, rows: Sequence[Outgoing]) -> list[_Line]:
         lines = []

@@ -76,6 +76,19 @@ def next_open(hours: Hours, now: datetime) -> datetime | None:
     return None
 
 
+def open_between(hours: Hours, start: datetime, end: datetime) -> timedelta:
+    """For how long people were there between two (aware) moments."""
+    begins, ends = start.astimezone(hours.timezone), end.astimezone(hours.timezone)
+    total = timedelta(0)
+    for ahead in range((ends.date() - begins.date()).days + 1):
+        day = begins.date() + timedelta(ahead)
+        for span in hours.spans(day):
+            after, minute = divmod(span.end, 24 * 60)  # the day's end is the start of the next
+            opens, closes = _at(day, span.start, hours.timezone), _at(day + timedelta(after), minute, hours.timezone)
+            total += max(min(closes, end).astimezone(UTC) - max(opens, start).astimezone(UTC), timedelta(0))
+    return total
+
+
 def _at(day: date, minute: int, timezone: ZoneInfo) -> datetime:
     """A wall clock time; one that a change of clocks leaves out becomes the hour that follows it."""
     wall = datetime.combine(day, time(*divmod(minute, 60)), timezone)

@@ -177,6 +177,7 @@ class Rooms:
             assigned_name=names.get(row.assigned_to) if row.assigned_to else None,
             opened_at=row.opened_at,
             resting=row.resting,
+            taken_at=row.taken_at,
         )
 
     async def _entries(

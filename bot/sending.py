@@ -96,8 +96,8 @@ class Sending:
                     continue
                 if not self._take_up_again(tx, conversation, row, "the sender died in the middle"):
                     continue
-            elif row.author == "bot" and conversation.speaker != "bot":
-                row.state = "withdrawn"
+            elif row.author == "bot" and row.kind != "alert" and conversation.speaker != "bot":
+                row.state = "withdrawn"  # an alert is for colleagues; the take-over itself withdraws those that wait
                 continue
             if row.not_before <= now:
                 return row
@@ -109,7 +109,7 @@ class Sending:
     def _take_up_again(self, tx: Transaction, conversation: Conversation, row: Outgoing, why: str) -> bool:
         """It may have arrived. What matters is sent again, a survey never, nor the bot's words once a person speaks."""
         tx.outbox.learn(row, "uncertain", self._parts.now(), reason=why)
-        silenced = row.author == "bot" and conversation.speaker != "bot"
+        silenced = row.author == "bot" and row.kind != "alert" and conversation.speaker != "bot"
         if silenced or purpose(row.kind) != "case" or not self._parts.features(row.account).repeat_uncertain:
             return False
         row.state = "queued"

@@ -53,6 +53,17 @@ class Line:
     assigned_name: str | None
     opened_at: datetime | None = None
     resting: bool = False  # its account is paused: nothing that is written there leaves
+    taken_at: datetime | None = None  # by the one who speaks here
+
+    @property
+    def left(self) -> bool:
+        """Whether a person has it, the customer wrote, and that person has not answered: anybody may take it."""
+        return self.flag_reason == "unanswered" and self.flagged_at is not None and self.speaker != "bot"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is on the list of what waits for a person."""
+        return self.flagged_at is not None and (self.speaker == "bot" or self.left)
 
 
 @dataclass(frozen=True)

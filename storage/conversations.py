@@ -15,6 +15,24 @@ _OPEN = "WHERE contact_point_id = %s AND thread_key = %s AND closed_at IS NULL F
 _ONE_OPEN = "ON CONFLICT (contact_point_id, thread_key) WHERE closed_at IS NULL DO NOTHING RETURNING id"
 _HOLD_CASE = "SELECT 1 FROM cases WHERE id = %s FOR NO KEY UPDATE"
 _PERSON_NEAR = "SELECT speaker FROM conversations WHERE (case_id = %s OR id = %s) AND speaker <> 'bot' LIMIT 1"
+UNANSWERED = "unanswered"  # the one reason for which a talk is on the list though a person has it
+_LEFT_WAITING = """
+SELECT c.id, greatest(waits.since, c.taken_at) AS since, c.speaker FROM conversations c
+  JOIN LATERAL (
+    SELECT min(m.received_at) AS since FROM messages m
+     WHERE m.conversation_id = c.id AND m.kind = 'person' AND m.understanding->>'act' IS DISTINCT FROM 'thanks'
+       AND m.number > coalesce((SELECT max(o.number) FROM outgoing o WHERE o.conversation_id = c.id
+                                   AND o.author LIKE 'agent:%%' AND o.state <> 'withdrawn'), 0)
+  ) waits ON waits.since IS NOT NULL
+ WHERE c.speaker <> 'bot' AND c.closed_at IS NULL AND c.flag_reason IS DISTINCT FROM %(reason)s
+   AND c.last_in_at > %(oldest)s AND greatest(waits.since, c.taken_at) <= %(before)s
+   AND NOT EXISTS (SELECT 1 FROM outgoing o WHERE o.case_id = c.case_id AND o.author LIKE 'agent:%%'
+                      AND o.state <> 'withdrawn' AND o.created_at > waits.since)
+   AND NOT EXISTS (SELECT 1 FROM case_events e WHERE e.case_id = c.case_id AND e.kind = 'moved'
+                      AND e.actor LIKE 'agent:%%' AND e.at > waits.since)
+ ORDER BY since LIMIT %(limit)s
+"""
+_OLDEST = timedelta(days=30)  # whoever wrote before that waits for something else by now
 LONGEST_PAUSE = timedelta(hours=4)  # between two alerts of one matter
 
 
@@ -160,6 +178,16 @@ class Conversations:
         )
         return [row[0] for row in (await self._scope.session.exec(taken)).all()]
 
+    async def left_waiting(self, before: datetime, limit: int = 50) -> list[tuple[UUID, datetime, str]]:
+        """Talks that a person has, in which the customer wrote and no person answered, longest wait first.
+
+        Since when: the oldest words without an answer, or the take-over if that was later. A word of thanks waits for
+        none; an answer elsewhere in the case, or a move of it, is one. Those since `before` or earlier, with speakers.
+        """
+        values = {"before": before, "oldest": self._scope.now() - _OLDEST, "reason": UNANSWERED, "limit": limit}
+        [found] = await self._scope.direct.run((_LEFT_WAITING, values))
+        return [(talk, since, speaker) for talk, since, speaker in found]
+
     async def to_alert(self, repeat: timedelta, limit: int = 20) -> list[Conversation]:
         """Flagged conversations that nobody took and nobody was told of lately; marked as told.
 
@@ -173,7 +201,7 @@ class Conversations:
             select(Conversation)
             .where(
                 col(Conversation.flagged_at).is_not(None),
-                Conversation.speaker == "bot",
+                or_(col(Conversation.speaker) == "bot", col(Conversation.flag_reason) == UNANSWERED),
                 or_(
                     col(Conversation.alerted_at).is_(None),
                     col(Conversation.alerted_at) < col(Conversation.flagged_at),  # of a matter that is over

@@ -15,7 +15,8 @@ from storage.scope import Scope
 from storage.tables import Attachment, CaseEvent, CaseMessage, Conversation, Message, Note, Outgoing
 
 _ROW = """
-SELECT c.id, c.account, c.speaker, c.flagged_at, c.flag_reason, c.urgent, c.last_at, c.created_at, c.case_id,
+SELECT c.id, c.account, c.speaker, c.taken_at, c.flagged_at, c.flag_reason, c.urgent, c.last_at, c.created_at,
+       c.case_id,
        c.thread_key, c.person_id, c.human_asked_at, c.subject, p.name, p.language, p.preferred_contact_id, cp.address,
        k.code, k.type, k.second_type, k.doubt, k.severity,
        k.status, k.due, k.due_kind, k.opened_at, k.closed_at AS case_closed_at, k.assigned_to, k.solved_by,
@@ -49,7 +50,8 @@ _JOINS = """
 
 _VIEWS = {
     # what waits for a person: the most urgent first, then who has waited longest
-    "flagged": "c.flagged_at IS NOT NULL AND c.speaker = 'bot' AND c.closed_at IS NULL",
+    "flagged": """c.flagged_at IS NOT NULL AND c.closed_at IS NULL
+       AND (c.speaker = 'bot' OR c.flag_reason = 'unanswered')""",
     # two short lists by their indexes: with OR the whole table would be read
     "mine": """c.closed_at IS NULL AND k.closed_at IS NULL AND c.id IN (
        SELECT id FROM conversations WHERE speaker <> 'bot' AND speaker = :me
@@ -90,6 +92,7 @@ class QueueRow:
     id: UUID
     account: str
     speaker: str
+    taken_at: datetime | None
     flagged_at: datetime | None
     flag_reason: str | None
     urgent: bool

@@ -131,7 +131,7 @@ class Reports:
                (SELECT count(*) FROM cases WHERE closed_at IS NULL) AS open,
                (SELECT count(*) FROM cases WHERE closed_at IS NULL AND due < :today) AS overdue,
                (SELECT count(*) FROM conversations WHERE flagged_at IS NOT NULL AND closed_at IS NULL
-                   AND speaker = 'bot') AS flagged,
+                   AND (speaker = 'bot' OR flag_reason = 'unanswered')) AS flagged,
                (SELECT count(*) FROM cases WHERE solved_at >= :start AND solved_at < :end
                    AND solved_by = 'customer') AS solved_by_customer,
                (SELECT count(*) FROM cases WHERE solved_at >= :start AND solved_at < :end

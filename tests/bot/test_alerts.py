@@ -43,7 +43,9 @@ async def test_it_is_repeated_until_somebody_takes_it(world: World, clock: Clock
     assert sum(told) == len(world.sent("email")) == 3
     clock.advance(timedelta(minutes=2))
     assert await alerts.alert() == 1
-    await world.desk(await world.agent()).take(talk)
+    desk = world.desk(await world.agent())
+    await desk.take(talk)
+    await desk.reply(talk, "Hola, soy Pedro", key="1")
     await send_all(world)
     assert [one.state for one in await outgoing(world, "alert")] == ["sent"] * 3 + ["withdrawn"]
     clock.advance(timedelta(hours=1))

@@ -345,6 +345,31 @@ def test_axe_finds_nothing_where_an_account_rests(live: Live, opened: Opener) ->
     expect(page.get_by_label("Motivo para pausar chat")).to_be_visible()
 
 
+def test_axe_finds_nothing_where_a_person_left_somebody_waiting(live: Live, opened: Opener) -> None:
+    """Issue 2: who has it, since when, and the button to take it over."""
+    talk = reported(live, "Ferretería Andina y Compañía Limitada de Bogotá")
+    pedro = opened("pedro", f"/desk/c/{talk}?view=all")
+    take(pedro)
+
+    async def left() -> None:
+        async with live.world.parts.database.transaction() as tx:
+            conversation = await tx.conversations.locked(talk)
+            assert conversation is not None
+            conversation.flagged_at, conversation.flag_reason = live.world.clock(), "unanswered"
+            await tx.ring("desk")
+
+    live.call(left)
+    page = opened("marta", f"/desk/c/{talk}?view=flagged", reduced_motion="reduce")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        for size in (PHONE, DESKTOP):
+            page.set_viewport_size(size)
+            _clean(page, f"left {scheme} {size['width']}")
+    expect(page.locator("#list")).to_contain_text("La tiene Pedro Salas desde")
+    take(page)
+    expect(page.locator("#list")).not_to_contain_text("La tiene Pedro Salas desde")
+
+
 # A new colour scheme is drawn in the next frame, and some colours move there: nothing is judged on the way.
 _SETTLED = """async () => {
   await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))
