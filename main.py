@@ -12,7 +12,7 @@ from io import TextIOWrapper
 
 import typer
 
-from commands import chatting, checking, keeping, mail, serving, templates, training, understanding, webhooks
+from commands import chatting, checking, keeping, mail, proof, serving, templates, training, understanding, webhooks
 from commands.staff import users
 from installation import terminal, version
 
@@ -32,6 +32,8 @@ for command in (
     understanding.classify,
     training.train,
     training.evaluate,
+    proof.proof,
+    proof.check_proof,
 ):
     app.command()(command)
 app.add_typer(users, name="user")

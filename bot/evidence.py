@@ -1,5 +1,6 @@
 """The proof of a notification: what was sent to whom, and each thing that became known of it, with its time."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -61,9 +62,10 @@ class Evidence:
             row = await tx.outbox.get(outgoing_id)
             if row is None:
                 return None
-            return self._proof(row, await tx.outbox.deliveries(row.id))
+            return self.proof(row, await tx.outbox.deliveries(row.id))
 
-    def _proof(self, row: Outgoing, steps: Sequence[Delivery]) -> Proof:
+    def proof(self, row: Outgoing, steps: Sequence[Delivery]) -> Proof:
+        """The proof of a row, of all that became known of it."""
         return Proof(
             id=row.id,
             conversation_id=row.conversation_id,
@@ -72,7 +74,7 @@ class Evidence:
             author=row.author.partition(":")[0],
             channel=self._parts.kinds.get(row.account, row.account),
             account=row.account,
-            address=row.address,
+            address=shown(self._parts.kinds.get(row.account), row.address),
             subject=row.subject,
             text=HIDDEN if row.kind == "code" else row.text,
             state=row.state,
@@ -82,6 +84,11 @@ class Evidence:
             instead_of=row.fallback_of,
             steps=[Step(one.state, one.at, one.learned_at, one.provider_id, one.reason) for one in steps],
         )
+
+
+def shown(kind: str | None, address: str) -> str:
+    """An address as others may read it: that of a web chat is the key to it, and only a mark of it leaves the house."""
+    return f"webchat-{hashlib.sha256(address.encode()).hexdigest()[:16]}" if kind == "webchat" else address
 
 
 def _plain(value: Any) -> Any:

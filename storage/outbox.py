@@ -205,6 +205,20 @@ class Outbox:
         found = await self._scope.direct.find(Outgoing, rest, conversation_id, Jsonb([{"payload": payload}]))
         return next(iter(found), None)
 
+    async def of_case(self, case_id: UUID) -> list[Outgoing]:
+        """All that was written to the customer about a case and not withdrawn, oldest first."""
+        rest = (
+            "WHERE state <> 'withdrawn' AND kind <> 'alert'"
+            " AND (case_id = %s OR id IN (SELECT entry_id FROM case_messages WHERE case_id = %s))"
+            " ORDER BY created_at, number, id"
+        )
+        return await self._scope.direct.find(Outgoing, rest, case_id, case_id)
+
+    async def all_deliveries(self, outgoing_ids: Sequence[UUID]) -> list[Delivery]:
+        """The same of many rows."""
+        rest = "WHERE outgoing_id = ANY(%s) ORDER BY learned_at, id"
+        return await self._scope.direct.find(Delivery, rest, list(outgoing_ids))
+
     async def last_heard(self, account: str, address: str) -> datetime | None:
         """When somebody last wrote from an address, in whichever conversation, by the provider's clock."""
         heard = (

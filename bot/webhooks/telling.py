@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from bot.evidence import shown
 from bot.webhooks.settings import Webhook
 from storage.notices import Notices
 from storage.tables import Case, Conversation, Message, Outgoing
@@ -113,7 +114,7 @@ class Telling:
                 "at": _plain(row.sent_at),
             }
         }
-        words = {"text": row.text, "subject": row.subject, "to": row.address}
+        words = {"text": row.text, "subject": row.subject, "to": shown(self._kinds.get(row.account), row.address)}
         return _News("case.message", f"out:{row.id}", case, data, {"content": words})
 
     def _case(self, case: Case) -> dict[str, Any]:

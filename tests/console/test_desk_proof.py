@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from bot.case_proof import CaseProofs
 from bot.views import Me
 from channels.channel import DeliveryReport, Undeliverable
 from console.site import Site
@@ -73,3 +74,27 @@ async def test_P15_a_failed_message_leaves_by_one_click_even_after_a_pause(
     await world.sending.run(talk)
     assert [one.text for one in world.sent("chat")[before:]] == [row.text]
     assert str(row.id) not in (await client.get("/desk/failed")).text
+
+
+async def test_one_click_gives_the_proof_of_a_whole_case(client: httpx.AsyncClient, token: str, world: World) -> None:
+    """A page to print that holds the data, and the data alone; both can be checked."""
+    talk = await world.write("chat", "ana", "<script>alert(1)</script> " + REPORT)
+    [case] = await world.cases()
+    address = f"/desk/proof/case/{case.code}"
+    assert address in (await client.get(f"/desk/c/{talk}")).text
+    page = await client.get(address)
+    assert page.headers["content-disposition"] == f'attachment; filename="constancia-{case.code}.html"'
+    rows = [row for row in await world.outgoing() if row.case_id == case.id]
+    assert rows
+    for row in rows:
+        assert row.provider_id is not None and row.provider_id in page.text
+    proofs = CaseProofs(world.parts)
+    found = proofs.check(page.text)
+    assert (found.verdict, found.code, found.messages) == ("ours", case.code, len(rows))
+    assert page.text.count("<script") == 1 and found.sha256 in page.text
+    data = await client.get(f"{address}?form=json")
+    assert data.headers["content-disposition"] == f'attachment; filename="constancia-{case.code}.json"'
+    assert proofs.check(data.text).verdict == "ours"
+    assert (await client.get("/desk/proof/case/PQR-0000000")).status_code == 404
+    client.cookies.clear()
+    assert (await client.get(address)).status_code == 303
