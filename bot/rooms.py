@@ -14,6 +14,7 @@ from bot.dialogue.forms import missing
 from bot.evidence import Evidence, Proof
 from bot.parts import Parts
 from bot.refusals import NoSuchConversation
+from bot.satisfaction import seen
 from bot.similar import similar_to
 from bot.talking import case_facts
 from bot.views import AccountNotice, CaseView, ContactView, Entry, FileView, Line, Me, Page, Room, Undelivered
@@ -82,6 +83,7 @@ class Rooms:
             contacts = await tx.people.contacts(row.person_id)
             drafts = await tx.desks.drafts(self._me.id, conversation_id)
             similar = await similar_to(tx, case.id) if case else []
+            survey = await tx.surveys.get(case.id) if case else None
         known = {one.id: self._contact(one, row) for one in contacts}
         return Room(
             line=self._line(row, names),
@@ -100,6 +102,7 @@ class Rooms:
             may_take=[(one.code, one.type, one.status, one.due) for one in may_take(case, cases)] if case else [],
             files=elsewhere,
             joins=joins_of(row, known, cases, names),
+            survey=seen(survey),
         )
 
     async def undelivered(self) -> Sequence[Undelivered]:

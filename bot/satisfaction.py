@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.dialogue.survey import BEST, DETRACTOR
+from bot.views import SurveyView
 from storage.surveys import SurveyCount
+from storage.tables import Survey
 
 GOOD = 4  # of five, or more: a satisfied customer
 PROMOTER = 9  # of ten, or more
@@ -74,3 +76,10 @@ class Satisfaction:
     def nps(self) -> float | None:
         """−100 to 100; None: nobody said."""
         return 100 * (self.promoters - self.detractors) / self.recommended if self.recommended else None
+
+
+def seen(row: Survey | None) -> SurveyView | None:
+    """The survey of a case as its panel shows it."""
+    if row is None:
+        return None
+    return SurveyView(row.state, row.reason, row.csat, row.nps, row.comment, row.asked_at, row.reminded_at)

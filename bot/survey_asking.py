@@ -33,7 +33,9 @@ class Asking:
         case, survey, sent, taken = await self._tx.surveys.due(case_id)
         if case is None or survey is None or survey.state not in ("waiting", "asked"):
             return
-        if case.status not in SOLVED:
+        if case.merged_into is not None:  # whoever asks, asks about the case that it went on in
+            survey.state, survey.reason = ("unanswered" if survey.asked_at else "not_sent"), "merged"
+        elif case.status not in SOLVED:
             await self._surveys.reopened(case)
         elif taken:
             await self._later(home, case, survey)

@@ -232,6 +232,19 @@ class JoinView:
 
 
 @dataclass(frozen=True)
+class SurveyView:
+    """What the customer says of the solution, or why they were not asked."""
+
+    state: str  # waiting | asked | answered | unanswered | not_sent
+    reason: str | None
+    csat: int | None  # 1 to 5
+    nps: int | None  # 0 to 10
+    comment: str | None
+    asked_at: datetime | None
+    reminded_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Room:
     """A conversation with everything around it."""
 
@@ -249,3 +262,4 @@ class Room:
     may_take: Sequence[tuple[str, str, str, date | None]] = ()  # code, type, status, due: it can go on as part of these
     files: Sequence[FileView] = ()  # that came elsewhere, once something was merged into the case
     joins: Sequence[JoinView] = ()
+    survey: SurveyView | None = None

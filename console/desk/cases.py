@@ -43,6 +43,11 @@ def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
         await visit.desk.grade(conversation_id, severity)
         return await done(request, visit, conversation_id, key="toast_graded")
 
+    @routes.post("/c/{conversation_id}/survey")
+    async def survey(conversation_id: UUID, request: Request, visit: Visit = Depends(gate)) -> Response:
+        await visit.desk.approve_survey(conversation_id)
+        return await done(request, visit, conversation_id, key="toast_survey")
+
     @routes.post("/c/{conversation_id}/assign")
     async def assign(
         conversation_id: UUID, request: Request, agent: Text = "", visit: Visit = Depends(gate)

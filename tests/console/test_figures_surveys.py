@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import httpx
 import pytest
@@ -34,7 +35,7 @@ async def _furnish(url: str, files: Path) -> str:
             rows = Rows(tx, uuid7_source(world.clock, Random(3).randbytes))
             surveys: list[Survey | Outgoing] = []
 
-            def one(state: str, at: datetime = DAY, arrived: bool = False, **values: object) -> None:
+            def one(state: str, at: datetime = DAY, arrived: bool = False, **values: Any) -> None:
                 talk = rows.conversation("telegram", at)
                 case = rows.case(talk, at, "reclamo", "low", solved_at=at, solved_by="customer", status="cerrado")
                 surveys.append(Survey(case_id=case.id, state=state, planned_at=at, **values))
