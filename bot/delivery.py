@@ -7,6 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from bot.cleaning import clean
+from bot.in_parts import arrived, part_mark
 from bot.parts import Parts
 from bot.reach import Way, best_way, usable
 from bot.writing import button, marked, write
@@ -48,9 +49,10 @@ class Deliveries:
             tx.outbox.note(row, report.state, report.at, reason=report.reason, provider_id=report.provider_id)
             return
         row.provider_id = row.provider_id or report.provider_id
-        if report.state == "failed":
-            means: Means = report.means or ("address" if report.permanent else "message")
-            await self.failed(tx, row, report.reason or "failed", means=means, at=report.at, retries=report.retries)
+        if report.part is not None:
+            await self._of_part(tx, row, report, report.part)
+        elif report.state == "failed":
+            await self._report_failed(tx, row, report, report.reason or "failed")
         else:
             learned = report.provider_id
             tx.outbox.learn(row, report.state, report.at, reason=report.reason, provider_id=learned)
@@ -58,6 +60,32 @@ class Deliveries:
                 await self._complained(tx, row, report.reason or "complaint")
         await tx.ring(f"conversation:{row.conversation_id}")
         await tx.ring("desk")
+
+    async def _report_failed(self, tx: Transaction, row: Outgoing, report: DeliveryReport, reason: str) -> bool:
+        means: Means = report.means or ("address" if report.permanent else "message")
+        return await self.failed(tx, row, reason, means=means, at=report.at, retries=report.retries)
+
+    async def _of_part(self, tx: Transaction, row: Outgoing, report: DeliveryReport, part: int) -> None:
+        """A message has arrived when all of its parts have, and has failed when one has, in whatever order it is told.
+
+        Where it counts as arrived already (the person answered its words), it stays there, and the part's failure has
+        the consequences that any failure has: what matters goes another way, else people are told.
+        """
+        if report.state == "sent":  # told of the last one only, before which all others have left
+            tx.outbox.learn(row, "sent", report.at, provider_id=report.provider_id)
+            return
+        said = await tx.outbox.said_of_attempt(row.id, report.provider_id)
+        if report.state == "failed":
+            reason = f"{part_mark(part, last=report.last_part)}: {report.reason or 'failed'}"[:500]
+            if ("failed", reason) in said or await self._report_failed(tx, row, report, reason):
+                return
+            if row.state in ("delivered", "read") and row.kind in MATTERS and row.fallback_at is None:
+                await self.fall_back(tx, row, reason)
+            return
+        mark = part_mark(part, last=report.last_part)
+        tx.outbox.note(row, report.state, report.at, reason=mark, provider_id=report.provider_id)
+        if state := arrived([*said, (report.state, mark)]):
+            tx.outbox.learn(row, state, report.at, provider_id=report.provider_id)
 
     async def knows(self, report: DeliveryReport) -> bool:
         """Whether just this was said before: what a mailbox still holds is read there again and again."""
@@ -144,15 +172,16 @@ class Deliveries:
         means: Means,
         at: datetime | None = None,
         retries: Sequence[timedelta] = (),
-    ) -> None:
+    ) -> bool:
         """It did not arrive. What that means for the address is kept; then the same again, or what matters another way.
 
-        `retries`: the pauses before each new attempt, if it means "later".
+        `retries`: the pauses before each new attempt, if it means "later". False: it is known to have arrived, or to
+        have failed.
         """
         if not tx.outbox.learn(row, "failed", at or self._parts.now(), reason=reason[:500]):
-            return
+            return False
         if await self._again(tx, row, means, retries):
-            return
+            return True
         contact = await tx.people.contact(row.account, row.address)
         if contact is not None and means == "address":
             contact.blocked_at = contact.blocked_at or self._parts.now()
@@ -165,6 +194,7 @@ class Deliveries:
             await self.fall_back(tx, row, reason)
         elif row.kind == "code":
             logger.warning("delivery: a code could not be mailed")
+        return True
 
     async def _again(self, tx: Transaction, row: Outgoing, means: Means, retries: Sequence[timedelta]) -> bool:
         """The same row once more: as a template, or after a pause. The bot's own words not once a person speaks."""
@@ -314,5 +344,7 @@ def _told(report: DeliveryReport) -> dict[str, object]:
         "recipient": report.recipient,
         "key": report.key,
         "means": report.means,
+        "part": report.part,
+        "last_part": report.last_part,
         "retries": [pause.total_seconds() for pause in report.retries],
     }

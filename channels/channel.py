@@ -162,6 +162,8 @@ class DeliveryReport:
     """What follows from a failure. Beside what Undeliverable knows: "window": the same again as a template; "later":
     the same again after the next of `retries`, else another way now; "account": the operator must mend something."""
     retries: tuple[timedelta, ...] = ()  # pauses before each new attempt, when it means "later"
+    part: int | None = None  # of a message in several parts: which one. It has arrived when all of them have
+    last_part: bool = False  # this one is the last: `part` is how many there are
     cursor: Cursor | None = None
 
 

@@ -148,7 +148,7 @@ class Twilio(ABC):
         """Send every part that has not left yet; the id is that of the first one, which all the others name."""
 
     async def _send_parts(self, message: Outbound, parts: Sequence[Part]) -> str:
-        """Every part reports back as the message: the failure of any is its own, the arrival of the last is.
+        """Every part reports back as the message: the failure of any is its own, its arrival is that of all.
 
         Raises Refused.
         """
@@ -158,8 +158,10 @@ class Twilio(ABC):
         gone = still_good(self._left.get(message.key) or (), parts)
         for part in parts[len(gone) :]:
             told = {twilio_reading.KEY: message.key}
-            if len(gone) + 1 < len(parts):
+            if len(parts) > 1:
                 told[twilio_reading.PART] = str(len(gone) + 1)
+            if 1 < len(parts) == len(gone) + 1:
+                told[twilio_reading.LAST] = "1"
             if gone:
                 told[twilio_reading.OF] = gone[0].sid
             sid = await self._create(message, part, told)

@@ -31,7 +31,8 @@ from channels.twilio_numbers import variants
 
 WHATSAPP = "whatsapp:"
 KEY = "key"  # in the address of a status callback: which of our messages it speaks of
-PART = "part"  # the same: which of several parts it is; the last one's callback has none
+PART = "part"  # the same: which of several parts it is
+LAST = "last"  # the same: that part is the last one
 OF = "of"  # the same: the sid of the first part, by which we know the message; the first one's callback has none
 _SETTLED = {"sent": "sent", "delivered": "delivered", "read": "read"}
 _FAILED = ("failed", "undelivered", "canceled")
@@ -115,18 +116,27 @@ def _report(fields: Fields, sid: str, url: str, account: str, now: datetime) -> 
     if status not in _SETTLED and status not in _FAILED:
         return Ignored(why=f"twilio: {status}")  # on its way
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    if PART in query and status in _SETTLED:
-        return Ignored(why=f"twilio: {status}, but for the last part")
+    part = int(query[PART]) if query.get(PART, "").isdecimal() else None
+    if part is not None and status == "sent" and LAST not in query:
+        return Ignored(why="twilio: sent, but for the last part")
     recipient = fields.text("To").removeprefix(WHATSAPP) or None
     told = partial(
-        DeliveryReport, account=account, provider_id=query.get(OF, sid), at=now, recipient=recipient, key=query.get(KEY)
+        DeliveryReport,
+        account=account,
+        provider_id=query.get(OF, sid),
+        at=now,
+        recipient=recipient,
+        key=query.get(KEY),
+        part=part,
+        last_part=LAST in query,
     )
     if status in _SETTLED:
         return told(state=_SETTLED[status])
     code = fields.number("ErrorCode") or None
     found = verdict(code)
-    # a part is not tried again later: what is told of the last one would be taken for the whole, and the part be lost
-    means, retries = ("message", ()) if PART in query and found.means == "later" else (found.means, found.retries)
+    # a file is not tried again later: the words may be delivered meanwhile, so it goes another way at once, with them
+    alone = part is not None and LAST not in query
+    means, retries = ("message", ()) if alone and found.means == "later" else (found.means, found.retries)
     return told(
         state="failed",
         reason=reason(code, fields.text("ErrorMessage") or status),

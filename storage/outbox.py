@@ -188,6 +188,12 @@ class Outbox:
         [[[found]]] = await self._scope.direct.run((told, (outgoing_id, provider_id)))
         return bool(found)
 
+    async def said_of_attempt(self, outgoing_id: UUID, provider_id: str) -> list[tuple[str, str | None]]:
+        """State and reason of each thing that became known of the attempt that had this id."""
+        told = "SELECT DISTINCT state, reason FROM deliveries WHERE outgoing_id = %s AND provider_id = %s"
+        [found] = await self._scope.direct.run((told, (outgoing_id, provider_id)))
+        return [(state, reason) for state, reason in found]
+
     async def failures(self, outgoing_id: UUID) -> int:
         """How often a row was said to have failed."""
         told = "SELECT count(*) FROM deliveries WHERE outgoing_id = %s AND state = 'failed'"

@@ -388,7 +388,7 @@ def told(whatsapp: WhatsApp, message: dict[str, Any], status: str, **more: str) 
     return arrival if isinstance(arrival, DeliveryReport) else None
 
 
-async def test_P1_a_file_that_fails_is_the_message_s_failure_and_the_last_part_s_arrival_its_own(
+async def test_P1_a_part_that_fails_is_the_message_s_failure_and_each_arrival_is_told_as_its_own(
     whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path
 ) -> None:
     sid = await whatsapp.send(to_ana(files=(pdf(tmp_path), pdf(tmp_path))))
@@ -397,16 +397,23 @@ async def test_P1_a_file_that_fails_is_the_message_s_failure_and_the_last_part_s
     assert [query_of(one) for one in twilio.messages] == [
         {"key": ["k-1"], "part": ["1"]},
         {"key": ["k-1"], "part": ["2"], "of": [sid]},
-        {"key": ["k-1"], "of": [sid]},
+        {"key": ["k-1"], "part": ["3"], "last": ["1"], "of": [sid]},
     ]
-    for part in (first, second):
-        assert [told(whatsapp, part, status) for status in ("sent", "delivered", "read")] == [None] * 3
-        failed = told(whatsapp, part, "failed", ErrorCode="63019")
-        assert failed is not None
-        assert (failed.state, failed.provider_id, failed.key, failed.means) == ("failed", sid, "k-1", "message")
+    for number, part in enumerate((first, second, text), start=1):
+        assert (told(whatsapp, part, "sent") is None) == (number < 3)
+        for status in ("delivered", "read", "failed"):
+            report = told(whatsapp, part, status, **({"ErrorCode": "63019"} if status == "failed" else {}))
+            assert report is not None and (report.state, report.provider_id, report.key) == (status, sid, "k-1")
+            assert (report.part, report.last_part) == (number, number == 3)
+            assert report.means == ("message" if status == "failed" else None)
+
+
+async def test_a_message_in_one_part_reports_as_itself(whatsapp: WhatsApp, twilio: TwilioApi) -> None:
+    sid = await whatsapp.send(to_ana())
+    assert query_of(twilio.messages[0]) == {"key": ["k-1"]}
     for status in ("sent", "delivered", "read", "undelivered"):
-        settled = told(whatsapp, text, status)
-        assert settled is not None and (settled.provider_id, settled.key) == (sid, "k-1")
+        settled = told(whatsapp, twilio.messages[0], status)
+        assert settled is not None and (settled.provider_id, settled.key, settled.part) == (sid, "k-1", None)
 
 
 async def test_a_file_alone_is_never_tried_again_later(whatsapp: WhatsApp, twilio: TwilioApi, tmp_path: Path) -> None:
