@@ -18,7 +18,7 @@ from bot.parts import Parts
 from bot.writing import say, write
 from channels.channel import Arrival, Blocked, DeliveryReport, DeskAct, Edited, Ignored, Inbound, Media
 from storage.files import Refused, Stored, TooLarge, safe_name
-from storage.tables import ContactPoint, Conversation, Message
+from storage.tables import Attachment, ContactPoint, Conversation, Message
 from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,14 @@ def _event(inbound: Inbound) -> dict[str, Any]:
     return found | {"other_subject": True} if inbound.subject_changed else found
 
 
+def _same(kept: Attachment, file: _File) -> bool:
+    """Whether a message has this file already. A provider may give another reference to the same one."""
+    if file.stored is not None:
+        return kept.sha256 == file.stored.sha256
+    alike = (kept.name, kept.size) == (safe_name(file.media.name or "archivo"), file.media.size)
+    return (file.media.ref is not None and kept.ref == file.media.ref) or (alike and kept.size is not None)
+
+
 class Intake:
     """The one way in, for every channel."""
 
@@ -69,7 +77,7 @@ class Intake:
         if isinstance(arrival, DeskAct):  # in transactions of its own, as in the console; its place keeps no cursor
             await self._desk_line.act(arrival)
             return None
-        raw, files = await self._store_files(arrival) if isinstance(arrival, Inbound) else (None, [])
+        raw, files = await self._store_files(arrival) if isinstance(arrival, Inbound | Edited) else (None, [])
         async with self._parts.database.transaction() as tx:
             match arrival:
                 case Inbound() if arrival.aside and not await self._goes_on(tx, arrival):
@@ -77,7 +85,7 @@ class Intake:
                 case Inbound():
                     kept = await self._keep_message(tx, arrival, raw, files)
                 case Edited():
-                    await self._keep_edit(tx, account, arrival)
+                    await self._keep_edit(tx, account, arrival, files)
                 case DeliveryReport():
                     await self._deliveries.report(tx, arrival)
                 case Blocked():
@@ -88,11 +96,12 @@ class Intake:
                 tx.cursors.save(account, dict(arrival.cursor))
         return kept
 
-    async def _store_files(self, inbound: Inbound) -> tuple[Stored | None, list[_File]]:
+    async def _store_files(self, arrival: Inbound | Edited) -> tuple[Stored | None, list[_File]]:
         """Files are on the disk before any row speaks of them; a crash in between leaves an orphan, which is swept."""
-        raw = await self._parts.files.put(inbound.raw, raw=True) if inbound.raw is not None else None
+        original = arrival.raw if isinstance(arrival, Inbound) else None
+        raw = await self._parts.files.put(original, raw=True) if original is not None else None
         files = []
-        for media in inbound.media:
+        for media in arrival.media or ():
             if media.content is None:
                 files.append(_File(media))
                 continue
@@ -254,8 +263,11 @@ class Intake:
             conversation.answer_after = None
             await tx.wake("turn", conversation.id)
 
-    async def _keep_edit(self, tx: Transaction, account: str, edited: Edited) -> None:
-        """Keep the first version and each revision; what is not answered yet is answered as it now reads."""
+    async def _keep_edit(self, tx: Transaction, account: str, edited: Edited, files: list[_File]) -> None:
+        """Keep the first version and each revision; what is not answered yet is answered as it now reads.
+
+        A file that took another's place stands beside it: the revision names those that are of an earlier version.
+        """
         found = await tx.messages.by_provider_id(account, edited.original)
         conversation = await tx.conversations.locked(found.conversation_id) if found is not None else None
         # read anew: another edit of it may have held the conversation until now
@@ -265,10 +277,22 @@ class Intake:
         seen = {revision["key"] for revision in message.revisions}
         if edited.key in seen:
             return
-        before = {"key": edited.key, "at": edited.sent_at.isoformat(), "was": message.text}
+        before: dict[str, Any] = {"key": edited.key, "at": edited.sent_at.isoformat(), "was": message.text}
+        if edited.media is not None:
+            before |= await self._changed_files(tx, message, files)
         message.revisions = [*message.revisions, before]
         tx.messages.rewrite(message, edited.text)
         await tx.ring(f"conversation:{conversation.id}")
+        await tx.ring("desk")  # there may be a file to fetch
+
+    async def _changed_files(self, tx: Transaction, message: Message, files: list[_File]) -> dict[str, Any]:
+        """Keep the files that are new to a message, and name those that it no longer has."""
+        gone = {one for revision in message.revisions for one in revision.get("files", ())}
+        standing = [one for one in await tx.messages.attachments([message.id]) if str(one.id) not in gone]
+        kept = [next((one for one in standing if _same(one, file)), None) for file in files]
+        self._attach(tx, message, [file for file, known in zip(files, kept, strict=True) if known is None])
+        replaced = [str(one.id) for one in standing if one not in kept]
+        return {"files": replaced} if replaced else {}
 
     async def _keep_block(self, tx: Transaction, blocked: Blocked) -> None:
         contact = await tx.people.contact(blocked.address.account, blocked.address.value)

@@ -138,8 +138,10 @@ def _edited(event: Json, body: Json, views: Views, key: str, me: str | None) -> 
     message, before = event.get("message") or {}, event.get("previous_message") or {}
     if message.get("bot_id") or not message.get("user") or message.get("user") == me:
         return Ignored(why="slack: a message of ours changed")
-    if "edited" not in message or message.get("text") == before.get("text"):
-        return Ignored(why="slack: a preview was added to a message")
+    files = tuple(_media(message.get("files")))
+    more = {one.ref for one in files} - {one.ref for one in _media(before.get("files"))}
+    if not more and ("edited" not in message or message.get("text") == before.get("text")):
+        return Ignored(why="slack: a preview was added to a message, or a file of it was deleted")
     channel = str(event["channel"])
     if channel == views.desk:
         return Ignored(why="slack: what an agent wrote has left already")
@@ -148,7 +150,8 @@ def _edited(event: Json, body: Json, views: Views, key: str, me: str | None) -> 
         original=provider_id(channel, str(message["ts"]), message.get("thread_ts")),
         sender=Address(views.account, _sender(message, body)),
         text=plain(message.get("text") or "", me),
-        sent_at=moment(message["edited"].get("ts") or event["event_ts"]),
+        sent_at=moment((message.get("edited") or {}).get("ts") or event["event_ts"]),
+        media=files,
     )
 
 

@@ -100,6 +100,7 @@ def _edited(number: int, message: Message, account: str, cursor: Cursor) -> Arri
         sender=Address(account, str(message.chat.id)),
         text=_words(message),
         sent_at=message.edit_date or message.date,
+        media=_media(message),
         cursor=cursor,
     )
 

@@ -96,12 +96,13 @@ class TelegramStandIn(StandIn):
         self.diary.write(self.kind, "pressed", f"{self._phone(chat).name}: {label or payload}")
         self.update({"callback_query": query | {"data": payload}})
 
-    def edit(self, chat: int, message_id: int, text: str) -> None:
-        """The person changes a message."""
+    def edit(self, chat: int, message_id: int, text: str, *, file: tuple[str, str, bytes] | None = None) -> None:
+        """The person changes a message: its words, and with `file` its picture or document."""
         if bubble := self._phone(chat).bubble(str(message_id)):
             bubble.text = text
         moment = int(self.now().timestamp())
-        self.update({"edited_message": self._head(chat, message_id) | {"edit_date": moment, "text": text}})
+        now = {"text": text} if file is None else {"caption": text} | self._media(Picture(*file))
+        self.update({"edited_message": self._head(chat, message_id) | {"edit_date": moment} | now})
 
     def block(self, chat: int, blocked: bool = True) -> None:
         """The person blocks the bot, or lets it in again."""

@@ -188,6 +188,27 @@ def test_an_edit_is_a_revision_of_the_message() -> None:
     assert isinstance(read(unfurled), Ignored)
 
 
+def test_a_file_that_is_new_in_a_message_comes_with_the_edit_and_a_deleted_one_is_kept() -> None:
+    """Slack marks no change of files as an edit."""
+    files: list[dict[str, Any]] = [
+        {"id": one, "name": f"{one}.pdf", "mimetype": "application/pdf", "size": 9} for one in ("F1", "F2")
+    ]
+    old, new = files
+    said = {"user": "U0ANA", "ts": "5.1", "text": "la factura", "team": TEAM}
+
+    def changed(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Arrival:
+        told: dict[str, Any] = {"channel": "D0ANA", "channel_type": "im", "event_ts": "7.0"}
+        told |= {"message": {**said, "files": after}, "previous_message": {**said, "files": before}}
+        return read(events.event(type="message", subtype="message_changed", **told))
+
+    edited = changed([old], [new])
+    assert isinstance(edited, Edited) and edited.media is not None
+    assert (edited.text, edited.sent_at.timestamp()) == ("la factura", 7.0)
+    assert [(one.ref, one.name) for one in edited.media] == [("F2", "F2.pdf")]
+    assert isinstance(changed([old], [{**old, "mode": "tombstone"}]), Ignored)
+    assert isinstance(changed([old], [old]), Ignored)
+
+
 def test_files_come_with_a_reference_and_hidden_ones_not_at_all() -> None:
     shown = {"id": "F1", "name": "foto.jpg", "mimetype": "image/jpeg", "size": 9, "file_access": "check_file_info"}
     got = message(events.message("", subtype="file_share", files=[shown, {"id": "F2", "mode": "tombstone"}]))

@@ -19,6 +19,7 @@ NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 READ_AT = 1772463600
 WRITTEN = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 ANA = Address("tg", "5512345678")
+MOIST = Media(name="photo-4102.jpg", declared_type="image/jpeg", size=186211, ref="AgACAgEAAxkBAAIx")
 
 
 def payload(name: str) -> dict[str, Any]:
@@ -191,13 +192,15 @@ def test_an_answer_names_what_it_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "original", "text", "after"),
+    ("name", "original", "text", "after", "media"),
     [
-        ("edited", "5512345678:4101", "Buenas, el pedido 88232 llegó roto", 45),
-        ("edited_caption", "5512345678:4102", "así llegó la caja, mojada", 50),
+        ("edited", "5512345678:4101", "Buenas, el pedido 88232 llegó roto", 45, ()),
+        ("edited_caption", "5512345678:4102", "así llegó la caja, mojada", 50, (MOIST,)),
     ],
 )
-def test_an_edit_names_its_first_version(name: str, original: str, text: str, after: int) -> None:
+def test_an_edit_names_its_first_version_and_the_file_that_it_has_now(
+    name: str, original: str, text: str, after: int, media: tuple[Media, ...]
+) -> None:
     number = payload(name)["update_id"]
     assert arrival(name) == Edited(
         key=str(number),
@@ -205,6 +208,7 @@ def test_an_edit_names_its_first_version(name: str, original: str, text: str, af
         sender=ANA,
         text=text,
         sent_at=WRITTEN + timedelta(seconds=after),
+        media=media,
         cursor={"offset": number + 1, "at": READ_AT},
     )
 
