@@ -6,6 +6,7 @@ from uuid import UUID
 
 from bot import dates
 from bot.absent import Absent
+from bot.account_alerts import AccountAlerts
 from bot.bell import Bell, resting
 from bot.parts import Parts
 from bot.writing import say, write
@@ -26,6 +27,7 @@ class Alerts:
         self._parts = parts
         self._bell = bell
         self._absent = Absent(parts)
+        self._accounts = AccountAlerts(parts)
 
     async def run(self) -> None:
         """Look until cancelled, whenever something changed for the desk."""
@@ -37,6 +39,7 @@ class Alerts:
     async def alert(self) -> int:
         """Alert for every flagged conversation that nobody took; returns how many."""
         await self._absent.look()
+        await self._accounts.look()
         repeat = timedelta(minutes=self._parts.policy.alert_repeat_minutes)
         async with self._parts.database.transaction() as tx:
             flagged = await tx.conversations.to_alert(repeat)

@@ -6,8 +6,9 @@ from storage.tables import ContactPoint
 
 Purpose = Literal["case", "survey", "broadcast", "marketing"]
 PURPOSES: tuple[Purpose, ...] = ("case", "survey", "broadcast", "marketing")
+TO_COLLEAGUES = ("alert", "alarm")  # kinds for our own people: somebody waits for one; an account must be mended
 EVERYTHING = "everything"  # nothing at all may go there: the provider has been told so itself (STOP)
-WANTED = ("ack", "answer", "receipt", "agent", "code", "alert")
+WANTED = ("ack", "answer", "receipt", "agent", "code", *TO_COLLEAGUES)
 """Kinds that answer what the person wrote or asked for, and that no wish to hear less forbids."""
 _PURPOSE: dict[str, Purpose] = {
     "survey": "survey",
@@ -25,7 +26,7 @@ def purpose(kind: str) -> Purpose:
 
 def refusal(contact: ContactPoint | None, kind: str) -> str | None:
     """Why a message may not go to an address; None: it may."""
-    if contact is None or kind in ("code", "alert"):
+    if contact is None or kind in ("code", *TO_COLLEAGUES):
         return None
     if contact.consent.get(EVERYTHING) is False:
         return "the person wants nothing more at this address"

@@ -189,9 +189,10 @@ class Deliveries:
             tx.people.consent(contact, ("everything",), False, who="provider", how=reason[:200])
         if means == "account":
             logger.error("delivery: %s refuses what we send; the operator must mend it: %s", row.account, reason[:200])
+            await tx.faults.note(row.account, reason, row.conversation_id)
         await tx.flush()
         if row.kind in MATTERS and row.fallback_at is None:
-            await self.fall_back(tx, row, reason)
+            await self.fall_back(tx, row, reason, listed=means != "account")
         elif row.kind == "code":
             logger.warning("delivery: a code could not be mailed")
         return True
@@ -219,8 +220,11 @@ class Deliveries:
             await tx.wake("send", conversation.id, lane=self._parts.lane(conversation.account))
         return True
 
-    async def fall_back(self, tx: Transaction, row: Outgoing, reason: str) -> Outgoing | None:
-        """The same words to the next proved address; without one, the agents' list."""
+    async def fall_back(self, tx: Transaction, row: Outgoing, reason: str, *, listed: bool = True) -> Outgoing | None:
+        """The same words to the next proved address; without one, the agents' list.
+
+        Not `listed`: what concerns a whole account is told once (bot/account_alerts.py), not in each conversation.
+        """
         conversation = await tx.conversations.locked(row.conversation_id)
         assert conversation is not None
         case = await tx.cases.get(row.case_id, lock=True) if row.case_id else None
@@ -237,7 +241,8 @@ class Deliveries:
             data = {"account": row.account, "reason": reason[:200], "next": way.contact.account if way else None}
             await tx.cases.add_event(case, actor="bot", kind="undelivered", data=data)
         if way is None:
-            self._tell_agents(conversation)
+            if listed:
+                self._tell_agents(conversation)
             return None
         row.fallback_at = self._parts.now()
         return await self._copy(tx, row, way, case)

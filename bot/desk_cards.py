@@ -10,6 +10,7 @@ from uuid import UUID
 
 from bot import dates, pacing
 from bot.bell import Bell, resting
+from bot.consent import TO_COLLEAGUES
 from bot.desk_line import desk_words
 from bot.parts import Parts
 from channels.channel import Button, Card, ChannelError, DeskPlace, Unavailable
@@ -206,7 +207,7 @@ class DeskCards:
                 return "\n".join(shown)
             case Note():
                 return self._text("note_from_console", name=names.get(one.agent_id, "–"), text=one.text[:WHOLE])
-        if one.state == "withdrawn" or one.kind in ("alert", "code"):
+        if one.state == "withdrawn" or one.kind in ("code", *TO_COLLEAGUES):
             return ""
         author, _, agent = one.author.partition(":")
         if author == "agent":

@@ -1,14 +1,14 @@
 """Make what a channel gets of an outgoing row, at the moment of sending: only then is known what may go."""
 
 from bot import dates, unsubscribing, wording
-from bot.consent import purpose
+from bot.consent import TO_COLLEAGUES, purpose
 from bot.parts import Parts
 from bot.writing import button
 from channels.channel import Address, File, Outbound
 from storage.tables import Conversation, Outgoing
 from storage.transaction import Transaction
 
-_APART = ("code", "alert")  # of no thread, whatever conversation they stand in
+_APART = ("code", *TO_COLLEAGUES)  # of no thread, whatever conversation they stand in
 
 
 async def outbound(parts: Parts, tx: Transaction, conversation: Conversation, row: Outgoing) -> Outbound:

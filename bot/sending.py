@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from bot import pacing
-from bot.consent import purpose, refusal
+from bot.consent import TO_COLLEAGUES, purpose, refusal
 from bot.contact_hours import allowed_at
 from bot.delivery import Deliveries, Means
 from bot.outbound import address, outbound
@@ -96,7 +96,7 @@ class Sending:
                     continue
                 if not self._take_up_again(tx, conversation, row, "the sender died in the middle"):
                     continue
-            elif row.author == "bot" and row.kind != "alert" and conversation.speaker != "bot":
+            elif row.author == "bot" and row.kind not in TO_COLLEAGUES and conversation.speaker != "bot":
                 row.state = "withdrawn"  # an alert is for colleagues; the take-over itself withdraws those that wait
                 continue
             if row.not_before <= now:
@@ -109,7 +109,7 @@ class Sending:
     def _take_up_again(self, tx: Transaction, conversation: Conversation, row: Outgoing, why: str) -> bool:
         """It may have arrived. What matters is sent again, a survey never, nor the bot's words once a person speaks."""
         tx.outbox.learn(row, "uncertain", self._parts.now(), reason=why)
-        silenced = row.author == "bot" and row.kind != "alert" and conversation.speaker != "bot"
+        silenced = row.author == "bot" and row.kind not in TO_COLLEAGUES and conversation.speaker != "bot"
         if silenced or purpose(row.kind) != "case" or not self._parts.features(row.account).repeat_uncertain:
             return False
         row.state = "queued"
@@ -175,8 +175,10 @@ class Sending:
         if row is None or row.state != "sending" or taken.overtaken(row):
             return
         if self._parts.now() - row.created_at > GIVE_UP_AFTER:
-            await self._deliveries.failed(tx, row, str(fault), means="message")
+            await self._deliveries.failed(tx, row, str(fault), means="account" if fault.account else "message")
             return
+        if fault.account:
+            await tx.faults.note(row.account, str(fault), row.conversation_id)
         if may_have_arrived:
             conversation = await tx.conversations.locked(row.conversation_id)
             if conversation is None or not self._take_up_again(tx, conversation, row, str(fault)):

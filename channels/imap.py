@@ -33,6 +33,9 @@ _AT_ONCE = 500  # mails in one list
 class LoginRefused(Unavailable):
     """The server does not take our name and password, or our token."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, account=True)
+
 
 class NoMailbox(Unavailable):
     """There is no such folder."""

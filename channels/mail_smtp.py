@@ -43,7 +43,8 @@ class SmtpFault(Unavailable):
     """The server cannot be used as it is configured; `remedy` says what to change."""
 
     def __init__(self, reason: str, remedy: str | None = None) -> None:
-        super().__init__(f"{reason} {remedy}" if remedy else reason)
+        asks_operator = remedy is not None and remedy != REMEDIES["host"]  # a server that is away comes back by itself
+        super().__init__(f"{reason} {remedy}" if remedy else reason, account=asks_operator)
         self.reason = reason
         self.remedy = remedy
 

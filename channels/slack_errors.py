@@ -91,7 +91,7 @@ def fault(error: Exception, *, shows: bool = True) -> ChannelError:
     reason = f"slack: {code or f'answered with {status}'}"
     if code in _OURS:
         more = _field(error, "needed") or REMEDIES.get(code)
-        return Unavailable(f"{reason} ({more})" if more else reason, MENDING)
+        return Unavailable(f"{reason} ({more})" if more else reason, MENDING, account=True)
     if code in _NO_WAY_IN:
         return NoWayIn(reason)
     if code in _GONE:

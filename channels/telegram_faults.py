@@ -80,7 +80,7 @@ class Faults:
             case Conflict():
                 return Unavailable(f"telegram: somebody else gets this bot's messages: {self.reason(error)}")
             case InvalidToken():
-                return Unavailable(f"telegram: the token of {self._account} is not accepted")
+                return Unavailable(f"telegram: the token of {self._account} is not accepted", account=True)
             case TimedOut() if key:
                 return Unavailable(f"{reason} (it may have arrived)", may_have_arrived=True)
         return Unavailable(reason)

@@ -92,12 +92,12 @@ def fault(code: int | None, status: int, said: str = "", retry_after: timedelta 
         if status == 429 or status >= 500:
             return Unavailable(reason(code, said or f"answered with {status}"), retry_after)
         if status in (401, 403):
-            return Unavailable(reason(20003), VERDICTS[20003].retries[0])
+            return Unavailable(reason(20003), VERDICTS[20003].retries[0], account=True)
         return Undeliverable(reason(code, said), means="message")
     found = VERDICTS[code]
     match found.means:
         case "later":
-            return Unavailable(reason(code), retry_after or found.retries[0])
-        case "address" | "opted_out":
+            return Unavailable(reason(code), retry_after or found.retries[0], account=found.alert)
+        case "address" | "opted_out" | "account":
             return Undeliverable(reason(code), means=found.means)
     return Undeliverable(reason(code), means="message")

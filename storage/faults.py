@@ -14,14 +14,15 @@ ON CONFLICT (account) DO UPDATE SET
   times = CASE WHEN fault.mended_at IS NULL THEN fault.times + 1 ELSE 1 END,
   last_at = excluded.last_at, reason = excluded.reason, conversation_id = excluded.conversation_id, mended_at = NULL
 """
-_UNTOLD = (  # one that comes back within the pause was told of
-    "WHERE mended_at IS NULL AND (told_at IS NULL OR (told_at < since AND told_at < %s))"
-    " ORDER BY since FOR UPDATE SKIP LOCKED"
-)
+_UNTOLD = "mended_at IS NULL AND (told_at IS NULL OR (told_at < since AND told_at < %s))"  # a return was told of
 _MENDED = """
-UPDATE account_faults AS fault SET mended_at = %(now)s WHERE mended_at IS NULL AND last_at < %(quiet)s AND EXISTS (
-  SELECT 1 FROM outgoing WHERE outgoing.account = fault.account AND sent_at > fault.last_at) RETURNING account
-"""
+UPDATE account_faults AS fault SET mended_at = %(now)s WHERE mended_at IS NULL AND last_at < %(quiet)s AND (
+  EXISTS (SELECT 1 FROM outgoing o WHERE o.account = fault.account AND o.state = 'sent' AND o.fallback_at IS NULL
+             AND o.sent_at > fault.last_at)
+  OR EXISTS (SELECT 1 FROM outgoing o WHERE o.kind IN ('ack', 'answer', 'receipt') AND o.account = fault.account
+                AND o.created_at > fault.last_at - interval '2 days' AND o.sent_at > fault.last_at)
+) RETURNING account
+"""  # each by an index, and only while something is broken
 
 
 class Faults:
@@ -40,8 +41,15 @@ class Faults:
         return await self._scope.direct.find(AccountFault, "WHERE mended_at IS NULL ORDER BY account")
 
     async def untold(self, pause: timedelta) -> list[AccountFault]:
-        """Those that nobody was told of, locked; one that came back only if the last word is older than `pause`."""
-        return await self._scope.direct.find(AccountFault, _UNTOLD, self._scope.now() - pause)
+        """Those that nobody was told of; one that came back only if the last word is older than `pause`."""
+        return await self._scope.direct.find(AccountFault, f"WHERE {_UNTOLD} ORDER BY since", self._scope.now() - pause)
+
+    async def claim(self, account: str, pause: timedelta) -> bool:
+        """Whoever gets True tells of it. Its conversation is locked before, as everywhere."""
+        now: datetime = self._scope.now()
+        told = f"UPDATE account_faults SET told_at = %s WHERE account = %s AND {_UNTOLD} RETURNING 1"  # noqa: S608  a constant
+        [found] = await self._scope.direct.run((told, (now, account, now - pause)))
+        return bool(found)
 
     async def close_mended(self, quiet_for: timedelta) -> list[str]:
         """End those whose account has sent something since, and refused nothing for so long. Gives their names."""

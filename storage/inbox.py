@@ -32,7 +32,7 @@ SELECT c.id, c.account, c.speaker, c.taken_at, c.flagged_at, c.flag_reason, c.ur
            WHERE m.conversation_id = c.id AND m.kind <> 'internal' ORDER BY m.number DESC LIMIT 1)
          UNION ALL
          (SELECT left(o.text, 200), o.author, o.number FROM outgoing o
-           WHERE o.conversation_id = c.id AND o.state <> 'withdrawn' AND o.kind NOT IN ('code', 'alert')
+           WHERE o.conversation_id = c.id AND o.state <> 'withdrawn' AND o.kind NOT IN ('code', 'alert', 'alarm')
            ORDER BY o.number DESC LIMIT 1)
        ) both_sides ORDER BY number DESC LIMIT 1
   ) last ON true
@@ -256,7 +256,7 @@ class Inbox:
         """
         session = self._scope.session
         of_messages = col(Message.conversation_id) == conversation_id
-        of_outgoing = col(Outgoing.conversation_id) == conversation_id
+        of_outgoing = (col(Outgoing.conversation_id) == conversation_id) & (col(Outgoing.kind) != "alarm")
         if case_id is not None:
             here = select(Conversation.contact_point_id).where(Conversation.id == conversation_id).scalar_subquery()
             near = select(Conversation.id).where(Conversation.contact_point_id == here)

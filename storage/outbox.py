@@ -113,6 +113,7 @@ class Outbox:
                 col(Outgoing.conversation_id).in_(conversation_ids),
                 col(Outgoing.state) == "queued",
                 col(Outgoing.author) == "bot",
+                col(Outgoing.kind) != "alarm",  # it is about an account, not about this conversation
             )
             .values(state="withdrawn")
             .execution_options(synchronize_session="fetch")

@@ -301,7 +301,7 @@ def test_every_code_of_the_table_has_its_class_and_its_action(code: int) -> None
         assert isinstance(error, Unavailable) and error.retry_after == told.retries[0]
     else:
         assert isinstance(error, Undeliverable)
-        assert error.means == (means if means in ("address", "opted_out") else "message")
+        assert error.means == (means if means in ("address", "opted_out", "account") else "message")
 
 
 def test_a_handset_that_cannot_be_reached_is_tried_thrice() -> None:
