@@ -603,11 +603,12 @@ class WebhookEvent(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("line_id", "key", name="webhook_events_once"),
         Index("webhook_events_waiting", "line_id", "number", postgresql_where=text("state = 'waiting'")),
+        Index("webhook_events_given_up", "line_id", postgresql_where=text("state = 'given up'")),
         Index("webhook_events_settled", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)
-    line_id: UUID = Field(foreign_key="webhook_lines.id")
+    line_id: UUID = Field(foreign_key="webhook_lines.id", ondelete="CASCADE")
     number: int
     kind: str = text_column()  # case.opened | case.changed | case.message | case.solved | case.flagged
     key: str = text_column()  # of the happening

@@ -17,6 +17,7 @@ from storage.webhooks import WebhookState
 logger = logging.getLogger(__name__)
 
 ROUNDS = 50  # events that one wake-up hands over before it lets other lines go
+LONGEST = timedelta(minutes=2)  # and for how long: a run that the worker cuts off would send its event twice
 GRACE = timedelta(seconds=15)  # taken for so much longer than a receiver may take: whoever took it is dead
 BACK_OFF = tuple(timedelta(seconds=s) for s in (2, 10, 30, 120, 300, 600))
 EVERY = 2.0  # seconds between two looks at what is due
@@ -35,7 +36,10 @@ class Handing:
 
     async def run(self, line_id: UUID) -> None:
         """Hand over what is due, and leave; what comes later brings a wake-up of its own."""
+        leave_at = self._parts.now() + LONGEST
         for _ in range(ROUNDS):
+            if self._parts.now() > leave_at:
+                break
             taken = await self._take(line_id)
             if taken is None:
                 return

@@ -14,7 +14,7 @@ def upgrade() -> None:
         "webhook_lines",
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("webhook", sa.Text(), nullable=False),
-        sa.Column("case_id", sa.Uuid(), sa.ForeignKey("cases.id"), nullable=False),
+        sa.Column("case_id", sa.Uuid(), sa.ForeignKey("cases.id", ondelete="CASCADE"), nullable=False),
         sa.Column("last_number", sa.Integer(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
@@ -34,7 +34,7 @@ def upgrade() -> None:
     op.create_table(
         "webhook_events",
         sa.Column("id", sa.Uuid(), primary_key=True),
-        sa.Column("line_id", sa.Uuid(), sa.ForeignKey("webhook_lines.id"), nullable=False),
+        sa.Column("line_id", sa.Uuid(), sa.ForeignKey("webhook_lines.id", ondelete="CASCADE"), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
@@ -50,6 +50,9 @@ def upgrade() -> None:
         "webhook_events",
         ["line_id", "number"],
         postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "webhook_events_given_up", "webhook_events", ["line_id"], postgresql_where=sa.text("state = 'given up'")
     )
     op.create_index(
         "webhook_events_settled", "webhook_events", ["settled_at"], postgresql_where=sa.text("settled_at IS NOT NULL")
