@@ -176,8 +176,6 @@ class DeliveryReport:
     retries: tuple[timedelta, ...] = ()  # pauses before each new attempt, when it means "later"
     part: int | None = None  # of a message in several parts: which one. It has arrived when all of them have
     last_part: bool = False  # this one is the last: `part` is how many there are
-    part: int | None = None  # of a message in several parts: which one. It has arrived when all of them have
-    last_part: bool = False  # this one is the last: `part` is how many there are
     cursor: Cursor | None = None
 
 
