@@ -155,8 +155,8 @@ class AccountStates:
 
 
 async def standing(parts: Parts, tx: Transaction) -> list[AccountNotice]:
-    """What everybody at the desk should know of the accounts now; two short looks."""
-    pauses, faults = await tx.pacing.pauses(), await tx.faults.open()
+    """What everybody at the desk should know of the accounts now; one short look."""
+    pauses, faults = await tx.faults.open()
     names = {agent.id: agent.name for agent in await tx.agents.all()} if pauses else {}
     return [_paused(parts, one, names) for one in pauses] + [_refused(parts, one) for one in faults]
 

@@ -70,7 +70,7 @@ class Rooms:
     async def room(self, conversation_id: UUID) -> Room:
         """A conversation with its timeline, case, person and drafts. At most twelve queries, whatever its length."""
         async with self._parts.database.transaction() as tx:
-            row = await tx.inbox.row(conversation_id)
+            row = await tx.inbox.row(conversation_id, self._me.id)
             if row is None:
                 raise NoSuchConversation("there is no such conversation")
             names = await self._names(tx)
@@ -81,7 +81,6 @@ class Rooms:
             events = await tx.inbox.case_events(case.id) if case else []
             entries, elsewhere = await self._entries(tx, conversation_id, row, names, events)
             contacts = await tx.people.contacts(row.person_id)
-            drafts = await tx.desks.drafts(self._me.id, conversation_id)
             similar = await similar_to(tx, case.id) if case else []
             survey = await tx.surveys.get(case.id) if case else None
         known = {one.id: self._contact(one, row) for one in contacts}
@@ -93,13 +92,13 @@ class Rooms:
             other_cases=[
                 (one.code, one.type, one.status) for one in cases if one.id != row.case_id and not one.merged_into
             ],
-            drafts={draft.mode: draft.text for draft in drafts},
+            drafts=row.drafts,
             colleagues=sorted(((id, name) for id, name in names.items()), key=lambda one: one[1].casefold()),
             language=self._parts.language(row.language),
             subject=row.subject,
             similar=similar,
             merged=merged_into(row, names),
-            may_take=[(one.code, one.type, one.status, one.due) for one in may_take(case, cases)] if case else [],
+            may_take=[(one.code, one.type, one.due) for one in may_take(case, cases)] if case else [],
             files=elsewhere,
             joins=joins_of(row, known, cases, names),
             survey=seen(survey),

@@ -71,10 +71,10 @@ class Staff:
         if not token:
             return None
         async with self._parts.database.transaction() as tx:
-            session = await tx.sessions.find(_digest(token))
-            agent = await tx.agents.get(session.agent_id) if session and session.agent_id else None
-            if session is None or agent is None or not agent.active:
+            found = await tx.sessions.of_agent(_digest(token))
+            if found is None or not found[1].active:
                 return None
+            session, agent = found
             return _me(agent), session.csrf
 
     async def log_out(self, token: str) -> None:

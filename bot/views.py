@@ -259,7 +259,7 @@ class Room:
     subject: str | None
     similar: Sequence[SimilarView] = ()
     merged: Sequence[MergedView] = ()  # what the case goes on for, oldest first
-    may_take: Sequence[tuple[str, str, str, date | None]] = ()  # code, type, status, due: it can go on as part of these
+    may_take: Sequence[tuple[str, str, date | None]] = ()  # code, type, due: it can go on as part of these
     files: Sequence[FileView] = ()  # that came elsewhere, once something was merged into the case
     joins: Sequence[JoinView] = ()
     survey: SurveyView | None = None

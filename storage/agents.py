@@ -69,10 +69,14 @@ class Sessions:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    async def find(self, token_hash: str) -> Session | None:
-        """The session, unless it has expired."""
-        row = await self._scope.session.get(Session, token_hash)
-        return row if row is not None and row.expires_at > self._scope.now() else None
+    async def of_agent(self, token_hash: str) -> tuple[Session, Agent] | None:
+        """An agent's session with the agent, in one look, unless it has expired."""
+        query = (
+            select(Session, Agent)
+            .join(Agent, col(Agent.id) == col(Session.agent_id))
+            .where(Session.token_hash == token_hash, col(Session.expires_at) > self._scope.now())
+        )
+        return (await self._scope.session.exec(query)).first()
 
     def add(
         self, token_hash: str, csrf: str, lasts: timedelta, *, agent_id: UUID | None = None, address: str | None = None
@@ -128,11 +132,6 @@ class Desks:
         )
         self._scope.session.add(row)
         return row
-
-    async def drafts(self, agent_id: UUID, conversation_id: UUID) -> Sequence[Draft]:
-        """What this agent has begun to write here."""
-        query = select(Draft).where(Draft.agent_id == agent_id, Draft.conversation_id == conversation_id)
-        return (await self._scope.session.exec(query)).all()
 
     async def save_draft(self, agent_id: UUID, conversation_id: UUID, mode: str, text: str) -> None:
         """Keep it; an empty one is dropped."""

@@ -3,8 +3,11 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
+
 from storage.scope import Scope
-from storage.tables import AccountFault
+from storage.tables import AccountFault, Pause
 
 _NOTE = """
 INSERT INTO account_faults AS fault (account, since, last_at, times, reason, conversation_id)
@@ -36,9 +39,13 @@ class Faults:
         values = {"account": account, "now": self._scope.now(), "reason": reason[:500], "talk": conversation_id}
         self._scope.direct.later((_NOTE, values))
 
-    async def open(self) -> list[AccountFault]:
-        """Those that stand, by name."""
-        return await self._scope.direct.find(AccountFault, "WHERE mended_at IS NULL ORDER BY account")
+    async def open(self) -> tuple[list[Pause], list[AccountFault]]:
+        """The accounts that rest and those whose faults stand, each by name; in one look, for each page."""
+        fault = aliased(AccountFault, select(AccountFault).where(col(AccountFault.mended_at).is_(None)).subquery())
+        query = select(Pause, fault).join(fault, col(fault.account) == col(Pause.account), full=True)
+        found = (await self._scope.session.exec(query)).all()
+        pauses, faults = [one for one, _ in found if one is not None], [one for _, one in found if one is not None]
+        return sorted(pauses, key=lambda one: one.account), sorted(faults, key=lambda one: one.account)
 
     async def untold(self, pause: timedelta) -> list[AccountFault]:
         """Those that nobody was told of; one that came back only if the last word is older than `pause`."""

@@ -1,7 +1,7 @@
 """What the console lists and shows: one query for a page of the queue, keyset paging, never an offset."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -47,6 +47,9 @@ _JOINS = """
 (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'id', a.id, 'at', a.at, 'detail', a.detail) ORDER BY a.at DESC, a.id DESC), '[]')
    FROM audit a WHERE a.action = 'people joined' AND a.object = one.person_id::text) AS joins"""
+_DRAFTS = """
+(SELECT coalesce(jsonb_object_agg(d.mode, d.text), '{}')
+   FROM drafts d WHERE d.agent_id = :agent AND d.conversation_id = one.id) AS drafts"""
 
 _VIEWS = {
     # what waits for a person: the most urgent first, then who has waited longest
@@ -125,6 +128,7 @@ class QueueRow:
     resting: bool
     merges: Sequence[dict[str, Any]] = ()  # of one row only: what its case goes on for, oldest first
     joins: Sequence[dict[str, Any]] = ()  # of one row only: who turned out to be its person, newest first
+    drafts: Mapping[str, str] = field(default_factory=dict)  # of one row only: by mode
 
     def place(self, view: str) -> Place:
         """Where the page goes on that ends with this row."""
@@ -203,10 +207,10 @@ class Inbox:
             values |= {"after_urgent": after.urgent, "after_at": after.at, "after_id": after.id}
         return await self._rows(f"{_ROW} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit", values)
 
-    async def row(self, conversation_id: UUID) -> QueueRow | None:
-        """One conversation, as the queue shows it, with what stands behind its case and its person."""
-        query = f"SELECT one.*, {_MERGES}, {_JOINS} FROM ({_ROW} WHERE c.id = :id) one"  # noqa: S608  constants
-        rows = await self._rows(query, {"id": conversation_id})
+    async def row(self, conversation_id: UUID, agent_id: UUID) -> QueueRow | None:
+        """One conversation, as the queue shows it, what stands behind it, and what the agent has begun."""
+        query = f"SELECT one.*, {_MERGES}, {_JOINS}, {_DRAFTS} FROM ({_ROW} WHERE c.id = :id) one"  # noqa: S608  constants
+        rows = await self._rows(query, {"id": conversation_id, "agent": agent_id})
         return rows[0] if rows else None
 
     async def counts(self, agent_id: UUID, today: date) -> dict[str, int]:

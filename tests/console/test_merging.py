@@ -220,4 +220,4 @@ async def test_P9_pages_of_a_merged_case_ask_few_questions(
     for page, most in (("/desk?view=all", 12), (f"{path}?view=all", 15)):
         asked.clear()
         assert (await client.get(page)).status_code == 200
-        assert 3 <= len(asked) <= most, (page, "\n".join(asked))
+        assert 3 <= len(asked) <= most, "\n".join([page, *asked])
