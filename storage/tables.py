@@ -587,7 +587,7 @@ class WebhookLine(SQLModel, table=True):
 
     id: UUID = Field(primary_key=True)
     webhook: str = text_column()  # its name in config.yaml
-    case_id: UUID = Field(foreign_key="cases.id", index=True)
+    case_id: UUID = Field(foreign_key="cases.id", index=True, ondelete="CASCADE")
     last_number: int = 0
     failures: int = 0  # in a row
     due_at: datetime | None = maybe_moment()  # of the next attempt; null: nothing waits
