@@ -10,7 +10,8 @@ from bot.account_alerts import AccountAlerts
 from bot.bell import Bell, resting
 from bot.parts import Parts
 from bot.writing import say, write
-from channels.channel import Address, DeskPlace
+from channels.channel import Address
+from channels.desk_place import DeskPlace
 from storage.conversations import UNANSWERED
 from storage.tables import Conversation
 from storage.transaction import Transaction

@@ -13,7 +13,8 @@ from bot.bell import Bell, resting
 from bot.consent import TO_COLLEAGUES
 from bot.desk_line import desk_words
 from bot.parts import Parts
-from channels.channel import Button, Card, ChannelError, DeskPlace, Unavailable
+from channels.channel import Button, ChannelError, Unavailable
+from channels.desk_place import Card, DeskPlace
 from storage.conversations import UNANSWERED
 from storage.desk_threads import TOLD, Claimed, remember
 from storage.tables import Case, Conversation, DeskThread, Message, Note, Outgoing

@@ -11,7 +11,8 @@ from bot.desk import Desk, Upload, note_id, reply_id
 from bot.parts import Parts
 from bot.refusals import AlreadyTaken, Empty, NotPossible, NotTaken, Refusal, TooBig
 from bot.views import Me
-from channels.channel import ChannelError, Colleague, DeskAct, DeskPlace, Fetches, Form, Media, Undeliverable
+from channels.channel import ChannelError, DeskAct, Fetches, Media, Undeliverable
+from channels.desk_place import Colleague, DeskPlace, Form
 from storage.desk_threads import ACTS, TOLD, remember
 from storage.tables import Agent
 from storage.transaction import Transaction

@@ -34,12 +34,10 @@ class Undeliverable(ChannelError):
 
     `means` says what else follows from it. "address": nothing more goes to this address (the person left or blocked us,
     the address is wrong); "opted_out": the person wants nothing more there; "message": only this message was refused
-    (its content, a file, a template), the address is good; "account": so will others be, until the operator mends it.
+    (its content, a file, a template), the address is good.
     """
 
-    def __init__(
-        self, reason: str = "", means: Literal["address", "opted_out", "message", "account"] = "address"
-    ) -> None:
+    def __init__(self, reason: str = "", means: Literal["address", "opted_out", "message"] = "address") -> None:
         super().__init__(reason)
         self.means = means
 
@@ -48,21 +46,12 @@ class Unavailable(ChannelError):
     """The provider is down or busy. Retried after `retry_after` if it says so, else by back-off.
 
     `may_have_arrived`: the call broke off when the provider may have taken it; what must not come twice stays away.
-    `account`: the operator must mend the account (its credentials, a limit, a sender that is suspended).
     """
 
-    def __init__(
-        self,
-        reason: str,
-        retry_after: timedelta | None = None,
-        *,
-        may_have_arrived: bool = False,
-        account: bool = False,
-    ) -> None:
+    def __init__(self, reason: str, retry_after: timedelta | None = None, *, may_have_arrived: bool = False) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.may_have_arrived = may_have_arrived
-        self.account = account
 
 
 @dataclass(frozen=True)
@@ -154,7 +143,6 @@ class Edited:
     sender: Address
     text: str
     sent_at: datetime
-    media: tuple[Media, ...] | None = None  # all files that it has now; None: they are not spoken of
     cursor: Cursor | None = None
 
 
@@ -205,7 +193,7 @@ class DeskAct:
     key: str  # the provider's id: what it delivers twice is done once
     account: str
     who: str  # the provider's id of the colleague
-    thread: str  # of the card, as `DeskPlace.put` named it
+    thread: str  # of the card, as `DeskPlace.put` named it (desk_place.py)
     verb: str  # that of the card's button or of the form; "say": written below the card
     text: str = ""
     media: tuple[Media, ...] = ()
@@ -363,65 +351,6 @@ class Settles(Protocol):
 
     async def settle(self, inbound: Inbound) -> None:
         """Take the waiting sign from the button and the buttons from the message. Failure is harmless."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """What colleagues see of one conversation, where they work outside the console."""
-
-    title: str
-    facts: tuple[tuple[str, str], ...] = ()  # label and value
-    said: tuple[str, ...] = ()  # what was written, oldest first
-    status: str = ""  # who has it
-    buttons: tuple[Button, ...] = ()  # the payload is the verb
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """A box that a colleague writes into; it comes back as a DeskAct with this verb."""
-
-    verb: str
-    title: str
-    label: str
-    send: str
-    cancel: str
-
-
-@dataclass(frozen=True)
-class Colleague:
-    """Who pressed or wrote: by the configuration an agent's login, else by the e-mail that the provider vouches for."""
-
-    name: str
-    login: str | None = None
-    email: str | None = None
-
-
-@runtime_checkable
-class DeskPlace(Protocol):
-    """A channel that also has a place for agents: each conversation is a card there with a thread below it.
-
-    All raise Undeliverable or Unavailable.
-    """
-
-    desk: str | None  # where the cards go; None: there is no such place
-
-    async def put(self, card: Card) -> str:
-        """Show a new card; returns the name of its thread."""
-
-    async def change(self, thread: str, card: Card) -> None:
-        """Show the card anew."""
-
-    async def tell(self, thread: str, text: str, *, loud: bool = False) -> None:
-        """Write below the card. `loud`: everybody in the place sees it."""
-
-    async def whisper(self, thread: str, who: str, text: str) -> None:
-        """Write below the card what only this colleague sees."""
-
-    async def ask(self, handle: str, thread: str, form: Form) -> None:
-        """Open a form."""
-
-    async def colleague(self, who: str) -> Colleague:
-        """Who that is."""
 
 
 @runtime_checkable

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from channels.channel import Colleague, File, Media, Unavailable, Undeliverable
+from channels.channel import File, Media, Unavailable, Undeliverable
+from channels.desk_place import Colleague
 from channels.slack_errors import named_by_remedy
 from channels.slack_reading import NAME_LIMIT
 from channels.slack_settings import Settings

@@ -1,7 +1,7 @@
 """The agents' side of Slack: cards in their channel, threads below them, whispers and forms."""
 
 from channels import slack_writing
-from channels.channel import Card, Colleague, Form
+from channels.desk_place import Card, Colleague, Form
 from channels.slack_calls import Calls
 from channels.slack_errors import named_by_remedy
 

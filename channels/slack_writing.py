@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from channels.channel import Button, Card, Form
+from channels.channel import Button
+from channels.desk_place import Card, Form
 from channels.slack_reading import CHOICE, VERB, WORDS
 
 TEXT_LIMIT = 3900  # of one message: Slack advises 4,000

@@ -10,7 +10,8 @@ import typer
 from bot.accounts import standing
 from bot.parts import Parts
 from bot.webhooks.handing import Watching, in_words
-from channels.channel import Channel, DeskPlace, Health, Listener, Webhook
+from channels.channel import Channel, Health, Listener, Webhook
+from channels.desk_place import DeskPlace
 from commands.passing import last_words, notice_words, unreachable, when
 from commands.similar import similar_cases
 from commands.telling import told

@@ -19,18 +19,17 @@ from channels.channel import (
     Address,
     Arrival,
     Button,
-    Card,
     DeskAct,
     Edited,
     File,
     Forged,
-    Form,
     Inbound,
     Outbound,
     Request,
     Unavailable,
     Undeliverable,
 )
+from channels.desk_place import Card, Form
 from channels.slack import Settings, Slack, open_account
 from demo.provider import Failing
 from demo.serving import serving
