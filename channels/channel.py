@@ -34,10 +34,12 @@ class Undeliverable(ChannelError):
 
     `means` says what else follows from it. "address": nothing more goes to this address (the person left or blocked us,
     the address is wrong); "opted_out": the person wants nothing more there; "message": only this message was refused
-    (its content, a file, a template), the address is good.
+    (its content, a file, a template), the address is good; "account": so will others be, until the operator mends it.
     """
 
-    def __init__(self, reason: str = "", means: Literal["address", "opted_out", "message"] = "address") -> None:
+    def __init__(
+        self, reason: str = "", means: Literal["address", "opted_out", "message", "account"] = "address"
+    ) -> None:
         super().__init__(reason)
         self.means = means
 
@@ -46,12 +48,21 @@ class Unavailable(ChannelError):
     """The provider is down or busy. Retried after `retry_after` if it says so, else by back-off.
 
     `may_have_arrived`: the call broke off when the provider may have taken it; what must not come twice stays away.
+    `account`: the operator must mend the account (its credentials, a limit, a sender that is suspended).
     """
 
-    def __init__(self, reason: str, retry_after: timedelta | None = None, *, may_have_arrived: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        retry_after: timedelta | None = None,
+        *,
+        may_have_arrived: bool = False,
+        account: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.may_have_arrived = may_have_arrived
+        self.account = account
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,7 @@ class Edited:
     sender: Address
     text: str
     sent_at: datetime
+    media: tuple[Media, ...] | None = None  # all files that it has now; None: they are not spoken of
     cursor: Cursor | None = None
 
 
