@@ -213,13 +213,20 @@ class Outbox:
         return next(iter(found), None)
 
     async def of_case(self, case_id: UUID) -> list[Outgoing]:
-        """All that was written to the customer about a case and not withdrawn, oldest first."""
+        """All that was written to the customer about a case and not withdrawn, oldest first.
+
+        The Ack of its first message is among it, though no case was there yet when it left.
+        """
         rest = (
             "WHERE state <> 'withdrawn' AND kind <> 'alert'"
-            " AND (case_id = %s OR id IN (SELECT entry_id FROM case_messages WHERE case_id = %s))"
+            " AND (case_id = %s OR id IN (SELECT entry_id FROM case_messages WHERE case_id = %s)"
+            " OR kind = 'ack' AND created_at <= (SELECT opened_at FROM cases WHERE cases.id = %s)"
+            " AND EXISTS (SELECT 1 FROM case_messages JOIN messages ON messages.id = entry_id"
+            " WHERE case_messages.case_id = %s AND messages.conversation_id = outgoing.conversation_id"
+            " AND messages.received_at <= outgoing.created_at))"
             " ORDER BY created_at, number, id"
         )
-        return await self._scope.direct.find(Outgoing, rest, case_id, case_id)
+        return await self._scope.direct.find(Outgoing, rest, case_id, case_id, case_id, case_id)
 
     async def all_deliveries(self, outgoing_ids: Sequence[UUID]) -> list[Delivery]:
         """The same of many rows."""

@@ -38,9 +38,10 @@ async def test_it_holds_all_that_was_sent_with_each_state_and_its_time(world: Wo
     document = await the_document(world, case.code.lower().replace("-", " "))
     content = document["content"]
     assert content["case"]["code"] == case.code
-    own = [one for one in await world.outgoing() if one.conversation_id == talk and one.kind in ("receipt", "update")]
+    own = [one for one in await world.outgoing() if one.conversation_id == talk]
     told = {one["id"]: one for one in content["messages"]}
-    assert {str(one.id) for one in own} <= told.keys()
+    assert {str(one.id) for one in own} == told.keys()
+    assert [one["kind"] for one in told.values()] == ["ack", "receipt", "update"]
     assert {one["address"] for one in told.values()} == {"ana"}
     proof = told[str(receipt.id)]
     assert (proof["text"], proof["provider_id"], proof["state"]) == (receipt.text, receipt.provider_id, "delivered")

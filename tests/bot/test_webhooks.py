@@ -256,11 +256,24 @@ async def test_a_merged_case_is_told_with_the_one_that_goes_on(told: Told) -> No
 
 
 async def test_a_code_or_an_alert_is_nobodys_news(told: Told) -> None:
-    await told.world.write("chat", "ana", REPORT)
-    await told.world.write("chat", "ana", "prefiero por correo: ana@x.example")
-    async with told.receiver.up():
-        await told.deliver()
-    assert "code" not in {call.told["data"].get("message", {}).get("kind") for call in told.receiver.taken}
+    """Not even where it belongs to a case."""
+    world = told.world
+    await world.write("chat", "ana", REPORT)
+    [case] = await world.cases()
+    before = len(await told.events())
+    ways = {"code": 0, "alert": 0, "update": 1}
+    for kind, more in ways.items():
+        async with world.parts.database.transaction() as tx:
+            [receipt] = [row for row in await tx.outbox.of_case(case.id) if row.kind == "receipt"]
+            talk = await tx.conversations.locked(receipt.conversation_id)
+            assert talk is not None
+            made = tx.outbox.queue(talk, address="ana", author="bot", kind=kind, text="123456", case_id=case.id)
+        async with world.parts.database.transaction() as tx:
+            row = await tx.outbox.get(made.id, lock=True)
+            assert row is not None
+            tx.outbox.learn(row, "sent", world.clock())
+        before += more
+        assert len(await told.events()) == before, kind
 
 
 async def test_an_event_is_given_up_after_the_limit_and_sent_again_by_hand(
