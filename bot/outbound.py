@@ -8,7 +8,7 @@ from channels.channel import Address, File, Outbound
 from storage.tables import Conversation, Outgoing
 from storage.transaction import Transaction
 
-_APART = ("code", *TO_COLLEAGUES)  # of no thread, whatever conversation they stand in
+_APART = ("code", "knock", *TO_COLLEAGUES)  # of no thread, whatever conversation they stand in
 
 
 async def outbound(parts: Parts, tx: Transaction, conversation: Conversation, row: Outgoing) -> Outbound:

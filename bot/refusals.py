@@ -25,6 +25,14 @@ class NotPossible(Refusal):
     """The case cannot make this move; the text says what to do instead."""
 
 
+class CannotCorrect(Refusal):
+    """The message cannot go to that address; `reason`: email, sms, account, same, no_case, limit or done."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the address cannot be corrected: {reason}")
+        self.reason = reason
+
+
 class TooLateToUndo(Refusal):
     """It has left already."""
 

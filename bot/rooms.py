@@ -9,6 +9,8 @@ from bot.absorbing import FROM
 from bot.accounts import standing
 from bot.beside import joins_of, may_take, merged_into
 from bot.codes import readings
+from bot.consent import TO_COLLEAGUES
+from bot.corrections import KNOCK
 from bot.deadlines import Deadline, explain
 from bot.dialogue.forms import missing
 from bot.evidence import Evidence, Proof
@@ -112,6 +114,7 @@ class Rooms:
             Undelivered(
                 id=row.id,
                 conversation_id=row.conversation_id,
+                account=row.account,
                 channel=self._parts.kinds.get(row.account, row.account),
                 address=row.address,
                 text="••••••" if row.kind == "code" else row.text,
@@ -119,6 +122,7 @@ class Rooms:
                 reason=row.reason,
                 at=row.sending_at or row.created_at,
                 code=row.code,
+                may_correct=row.kind == KNOCK or (row.case_id is not None and row.kind not in ("code", *TO_COLLEAGUES)),
             )
             for row in rows
         ]
@@ -240,7 +244,7 @@ class Rooms:
             # a one-time code is the customer's secret, also from us
             text="••••••" if sent.kind == "code" else sent.text,
             files=files,
-            state=sent.state,
+            state="withheld" if sent.awaits_proof and sent.state == "queued" else sent.state,
             state_at=sent.read_at or sent.delivered_at or sent.sent_at,
             reason=sent.reason,
             account=sent.account,

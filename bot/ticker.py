@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from bot.bell import Bell, resting
+from bot.corrections import Corrections
 from bot.delivery import Deliveries
 from bot.parts import Parts
 from storage.listen import EVERYTHING
@@ -39,6 +40,7 @@ class Ticker:
         self._forgotten_after = forgotten_after
         self._bell = bell
         self._deliveries = Deliveries(parts)
+        self._corrections = Corrections(parts)
         self._swept = self._looked = self._tidied = parts.now() - timedelta(days=1)
 
     async def run(self) -> None:
@@ -107,6 +109,7 @@ class Ticker:
             sends = await tx.outbox.forgotten(self._forgotten_after)
             await self._wake_sends(tx, sends)
         await self._deliveries.claim_all()
+        await self._corrections.release()
         if turns or sends:
             logger.info("ticker: woke %d turns and %d sends that were late", len(turns), len(sends))
 

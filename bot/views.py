@@ -181,6 +181,7 @@ class Undelivered:
 
     id: UUID
     conversation_id: UUID
+    account: str
     channel: str
     address: str
     text: str
@@ -188,6 +189,7 @@ class Undelivered:
     reason: str | None
     at: datetime
     code: str | None
+    may_correct: bool = False  # another address can be tried
 
 
 @dataclass(frozen=True)

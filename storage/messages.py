@@ -131,6 +131,17 @@ class Messages:
         query = select(Message).where(Message.account == account, Message.provider_id == provider_id)
         return (await self._scope.session.exec(query)).first()
 
+    async def said_from(self, account: str, addresses: Sequence[str], since: datetime, limit: int) -> list[str]:
+        """What somebody wrote from an address since then, oldest first; nothing whose sender may be forged."""
+        said = (
+            "SELECT m.text FROM contact_points cp JOIN conversations c ON c.contact_point_id = cp.id"
+            " JOIN messages m ON m.conversation_id = c.id"
+            " WHERE cp.account = %s AND cp.address = ANY(%s) AND m.authentic AND m.kind = 'person'"
+            " AND m.received_at >= %s ORDER BY m.received_at LIMIT %s"
+        )
+        [found] = await self._scope.direct.run((said, (account, list(addresses), since, limit)))
+        return [text for (text,) in found]
+
     async def by_thread(self, account: str, provider_ids: Sequence[str]) -> Message | None:
         """The newest message among these ids: the thread that a mail belongs to."""
         if not provider_ids:

@@ -90,6 +90,13 @@ class Outbox:
         [found] = await self._scope.direct.run((waits, (account, limit)))
         return [one[0] for one in found]
 
+    async def awaiting(self, instead_of: UUID | None = None, limit: int = 100) -> list[Outgoing]:
+        """Rows that leave once their address is proved, oldest first; all, or those in the place of one."""
+        of_one = "" if instead_of is None else " AND fallback_of = %s"
+        rest = f"WHERE awaits_proof AND state = 'queued'{of_one} ORDER BY created_at LIMIT %s"
+        values = [limit] if instead_of is None else [instead_of, limit]
+        return await self._scope.direct.find(Outgoing, rest, *values)
+
     async def waiting(self, conversation_id: UUID, limit: int = 20) -> list[Outgoing]:
         """Rows of a (locked) conversation that have not left, in their order."""
         return await self._scope.direct.find(Outgoing, _WAITING, conversation_id, limit)

@@ -49,6 +49,7 @@ class Done:
 def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
     """Below /desk/c/<id>, and what is done with one message of ours."""
     done = Done(pages)
+    add_corrections(routes, pages, gate)
 
     @routes.post("/c/{conversation_id}/take")
     async def take(
@@ -99,6 +100,20 @@ def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
         if not visit.htmx:
             return RedirectResponse(f"{PATH}/failed", status_code=303)
         page = pages.render("desk/toast.html", visit, toast={"key": "toast_resent"})
+        return HTMLResponse(page, headers={"HX-Trigger": json.dumps({"stale": True, "resent": str(outgoing_id)})})
+
+
+def add_corrections(routes: APIRouter, pages: Pages, gate: Gate) -> None:
+    """Below /desk/sent/<id>: the same to another address."""
+
+    @routes.post("/sent/{outgoing_id}/correct")
+    async def correct(
+        outgoing_id: UUID, account: Text = "", address: Text = "", visit: Visit = Depends(gate)
+    ) -> Response:
+        sent = await visit.corrections.resend_to(visit.me, outgoing_id, account, address)
+        if not visit.htmx:
+            return RedirectResponse(f"{PATH}/proof/{sent}", status_code=303)
+        page = pages.render("desk/toast.html", visit, toast={"key": "toast_readdressed"})
         return HTMLResponse(page, headers={"HX-Trigger": json.dumps({"stale": True, "resent": str(outgoing_id)})})
 
 

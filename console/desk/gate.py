@@ -14,8 +14,18 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import UploadFile
 
 from bot.accounts import Accounts
+from bot.corrections import Corrections
 from bot.desk import Desk
-from bot.refusals import AlreadyTaken, CannotMerge, Empty, NoSuchConversation, NotPossible, Refusal, TooBig
+from bot.refusals import (
+    AlreadyTaken,
+    CannotCorrect,
+    CannotMerge,
+    Empty,
+    NoSuchConversation,
+    NotPossible,
+    Refusal,
+    TooBig,
+)
 from bot.rooms import Rooms
 from bot.states import ForbiddenMove
 from bot.views import Me
@@ -47,6 +57,7 @@ class Visit:
     desk: Desk
     rooms: Rooms
     accounts: Accounts
+    corrections: Corrections
     htmx: bool
 
 
@@ -85,6 +96,7 @@ class Gate:
             desk=Desk(self._site.parts, me),
             rooms=Rooms(self._site.parts, me),
             accounts=Accounts(self._site.parts),
+            corrections=Corrections(self._site.parts),
             htmx="hx-request" in request.headers,
         )
         request.state.visit = visit
@@ -147,6 +159,8 @@ def reason(refusal: Refusal) -> tuple[str, dict[str, str]]:
             return "refusal_AlreadyTaken", {"by": refusal.by}
         case NotPossible() if isinstance(refusal.__cause__, ForbiddenMove):
             return f"refusal_move_{refusal.__cause__.reason}", {}
+        case CannotCorrect():
+            return f"refusal_correct_{refusal.reason}", {}
         case CannotMerge():
             return f"refusal_merge_{refusal.reason}", dict(refusal.blanks)
         case _:

@@ -38,7 +38,11 @@ def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
     async def failed(visit: Visit = Depends(gate)) -> Response:
         rows = await visit.rooms.undelivered()
         counts = await visit.rooms.counts()
-        return HTMLResponse(pages.render("desk/failed.html", visit, rows=rows, counts=counts, view="failed"))
+        return HTMLResponse(
+            pages.render(
+                "desk/failed.html", visit, rows=rows, counts=counts, view="failed", ways=visit.corrections.accounts()
+            )
+        )
 
     @routes.get("/proof/{outgoing_id}")
     async def proof(
