@@ -70,6 +70,7 @@ class AccountAlerts:
 
     async def _way_out(self, tx: Transaction) -> str | None:
         """A mailbox that neither is broken itself nor rests."""
-        shut = {one.account for one in await tx.faults.open()} | {one.account for one in await tx.pacing.pauses()}
+        pauses, faults = await tx.faults.open()
+        shut = {pause.account for pause in pauses} | {fault.account for fault in faults}
         mailboxes = (name for name, kind in self._parts.kinds.items() if kind == "email")
         return next((one for one in mailboxes if one not in shut), None)

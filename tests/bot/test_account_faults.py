@@ -72,7 +72,7 @@ async def test_P15_bad_credentials_are_told_once_and_everything_leaves_when_they
     assert await flagged(world) == []
     assert world.sent("chat") == []
     async with world.parts.database.transaction() as tx:
-        [open_fault] = await tx.faults.open()
+        _, [open_fault] = await tx.faults.open()
     assert (open_fault.account, open_fault.times > 6) == ("chat", True)
     assert await AccountStates(world.parts).now() == {"chat": "refused"}
     world.memory("chat")._failures.clear()
@@ -80,7 +80,7 @@ async def test_P15_bad_credentials_are_told_once_and_everything_leaves_when_they
     for one in PEOPLE:
         assert [m.kind for m in world.sent("chat", one)] == ["ack", "receipt"]
     async with world.parts.database.transaction() as tx:
-        assert await tx.faults.open() == []
+        assert await tx.faults.open() == ([], [])
 
 
 async def test_one_that_comes_and_goes_is_told_again_after_a_day(world: World, clock: Clock) -> None:
