@@ -213,12 +213,6 @@ class Outbox:
         rest = "WHERE outgoing_id = %s ORDER BY learned_at, id"
         return await self._scope.direct.find(Delivery, rest, outgoing_id)
 
-    async def offering(self, conversation_id: UUID, payload: str) -> Outgoing | None:
-        """The newest row of a conversation with this choice below it."""
-        rest = "WHERE conversation_id = %s AND buttons @> %s AND provider_id IS NOT NULL ORDER BY number DESC LIMIT 1"
-        found = await self._scope.direct.find(Outgoing, rest, conversation_id, Jsonb([{"payload": payload}]))
-        return next(iter(found), None)
-
     async def of_case(self, case_id: UUID) -> list[Outgoing]:
         """All that was written to the customer about a case and not withdrawn, oldest first.
 
@@ -239,6 +233,12 @@ class Outbox:
         """The same of many rows."""
         rest = "WHERE outgoing_id = ANY(%s) ORDER BY learned_at, id"
         return await self._scope.direct.find(Delivery, rest, list(outgoing_ids))
+
+    async def offering(self, conversation_id: UUID, payload: str) -> Outgoing | None:
+        """The newest row of a conversation with this choice below it."""
+        rest = "WHERE conversation_id = %s AND buttons @> %s AND provider_id IS NOT NULL ORDER BY number DESC LIMIT 1"
+        found = await self._scope.direct.find(Outgoing, rest, conversation_id, Jsonb([{"payload": payload}]))
+        return next(iter(found), None)
 
     async def last_heard(self, account: str, address: str) -> datetime | None:
         """When somebody last wrote from an address, in whichever conversation, by the provider's clock."""
