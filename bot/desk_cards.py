@@ -91,6 +91,8 @@ class DeskCards:
         forward = 0
         for account, place in self._places.items():
             async with self._parts.database.transaction() as tx:
+                if any(pause.account == account for pause in await tx.pacing.pauses()):
+                    continue  # nothing leaves there; what is missed is shown when it goes on
                 claimed = await tx.desk_threads.claim(account, CLAIM)
                 works = [work for one in claimed if (work := await self._work(tx, one)) is not None]
             until = self._parts.now() + LOOK

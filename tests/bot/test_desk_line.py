@@ -327,6 +327,17 @@ async def test_a_busy_slack_delays_and_loses_nothing(office: Office, clock: Cloc
     ]
 
 
+async def test_on_a_paused_account_no_card_is_shown_and_none_is_lost(office: Office) -> None:
+    async with office.world.parts.database.transaction() as tx:
+        await tx.pacing.pause("slack", "agent:x", "it is being moved")
+    await office.flagged()
+    assert office.said() == []
+    async with office.world.parts.database.transaction() as tx:
+        await tx.pacing.resume("slack")
+    await office.cards.show()
+    assert len(office.said()) == 1
+
+
 async def test_several_workers_show_one_card(office: Office) -> None:
     await office.world.write("chat", "ana", HELP)
     await asyncio.gather(*(DeskCards(office.world.parts).show() for _ in range(4)))
