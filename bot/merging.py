@@ -51,12 +51,13 @@ class Merging:
         self._me = me
         self._mark = f"agent:{me.id}"
 
-    async def merge(self, code: str, into: str, reason: str) -> UUID:
+    async def merge(self, code: str, into: str, reason: str, *, here: UUID | None = None) -> UUID:
         """The case with this code goes on as part of the other, and the customer is told once.
 
         Both codes go on working; the term that ends first counts; facts and files of both are seen in the other one.
-        Returns the conversation in which it goes on. Raises CannotMerge, AlreadyTaken, Empty (without a reason) and
-        NotPossible (with ForbiddenMove as its cause).
+        Returns the conversation in which it goes on: `here`, where it was asked for, as long as that is open.
+
+        Raises CannotMerge, AlreadyTaken, Empty (without a reason) and NotPossible (with ForbiddenMove as its cause).
         """
         if not reason.strip():
             raise Empty("say why they are one matter")
@@ -71,7 +72,8 @@ class Merging:
             talks = zip(merge.kept["talks"], both.talks, strict=True)
             merge.kept = merge.kept | {"talks": [was | {"after": _talk(talk)} for was, talk in talks]}
             both.tx.agents.audit(self._mark, "merge", str(both.into.id), case=str(both.case.id), reason=reason.strip())
-            return line.id
+            stays = any(talk.id == here and talk.closed_at is None for talk in both.of(both.into))
+            return here if here is not None and stays else line.id
 
     async def undo(self, merge_id: UUID) -> None:
         """The two are cases of their own again, exactly as they were, with what was said since. Raises CannotMerge."""

@@ -30,7 +30,7 @@ def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
         reason: Text = "",
         visit: Visit = Depends(gate),
     ) -> Response:
-        goes_on = await Merging(site.parts, visit.me).merge(code, into, reason)
+        goes_on = await Merging(site.parts, visit.me).merge(code, into, reason, here=conversation_id)
         if goes_on == conversation_id:
             return await done(request, visit, conversation_id, event="moved", key="toast_merged")
         place = f"{PATH}/c/{goes_on}"

@@ -68,11 +68,10 @@ async def test_P9_an_agent_merges_and_parts_on_the_page(client: httpx.AsyncClien
     assert f'<input type="hidden" name="code" value="{older.code}">' in page and f'value="{newer.code}"' in page
     assert "el cliente recibe un solo aviso" in page
     answer = await post(client, f"{path}/merge", token, code=older.code, into=newer.code, reason="La misma compra")
-    assert answer.status_code in (200, 204), answer.text
+    assert answer.status_code == 200, answer.text
     await send_all(world)
     told = await outgoing(world, "update")
     assert [one.code for one in told] == [newer.code]
-    path = answer.headers.get("hx-redirect") or path
     page = await the_page(client, path)
     assert "Casos unidos a este" in page and "«La misma compra»" in page and older.code in page
     assert "foto.png" in page and "48213" in page
@@ -100,6 +99,19 @@ async def test_P9_the_page_speaks_the_agents_language(
     page = await the_page(client, await talk_of(world, newer))
     words = {"es": "Uniste a este el caso", "en": "You merged case", "pt": "Você uniu a este o caso"}
     assert words[language] in page
+
+
+async def test_P9_whoever_merged_in_a_place_that_closes_is_led_to_where_it_goes_on(
+    client: httpx.AsyncClient, world: World, token: str
+) -> None:
+    """Two cases in one chat: the older one stood in a thread that only kept it."""
+    talk = await world.write("chat", "ana", "Felicito a Laura, me ayudó mucho")
+    for text, pressed in (("sí", None), (RUDE, None), ("", "same:no")):
+        await world.write("chat", "ana", text, pressed=pressed)
+    older, newer = await world.cases()
+    kept = await talk_of(world, older)
+    answer = await post(client, f"{kept}/merge", token, code=older.code, into=newer.code, reason="x")
+    assert (answer.status_code, answer.headers.get("hx-redirect")) == (204, f"/desk/c/{talk}")
 
 
 async def test_P9_refusals_say_what_to_do(client: httpx.AsyncClient, world: World, token: str) -> None:
