@@ -98,6 +98,7 @@ async def test_R112_only_once_even_if_it_is_solved_twice(world: World, clock: Cl
     talk = await _confirmed(world)
     await _tick(world)
     await _press(world, 3)
+    clock.advance(timedelta(minutes=5))
     await world.write("chat", "ana", "no", pressed="solved:no")
     me = await world.agent("marta")
     await world.desk(me).resolve(talk)
@@ -189,6 +190,22 @@ async def test_P3_after_a_take_over_it_waits(world: World, clock: Clock) -> None
     await world.desk(me).give_back(talk)
     await _next(world, clock)
     assert len(_asked(world)) == 1
+
+
+async def test_P3_nor_is_it_asked_elsewhere_while_a_person_has_the_case(world: World, clock: Clock) -> None:
+    talk = await _confirmed(world)
+    async with world.parts.database.transaction() as tx:
+        contact = await tx.people.contact("chat", "ana")
+        assert contact is not None
+        telegram = await tx.people.add_contact(contact.person_id, "telegram", "77", verified_by="link")
+        (await tx.people.get(contact.person_id)).preferred_contact_id = telegram.id
+    me = await world.agent("marta")
+    await world.desk(me).take(talk)
+    await _tick(world)
+    assert _asked(world, "telegram") == []
+    await world.desk(me).give_back(talk)
+    await _next(world, clock)
+    assert len(_asked(world, "telegram")) == 1
 
 
 async def test_P3_whoever_keeps_the_word_for_two_weeks_is_the_reason(world: World, clock: Clock) -> None:
