@@ -17,6 +17,7 @@ from channels.channel import (
     Inbound,
     Introduces,
     Malformed,
+    Opened,
     Replies,
     Reply,
     Request,
@@ -87,6 +88,8 @@ class Hooks:
         quarantine.kept(arrival)
         if isinstance(known, Inbound):
             self._signs.show(channel, known, kept)
+        elif isinstance(known, Opened):
+            self._signs.greet(self._parts, channel, known)
         return None
 
     async def handed(self, token: str, name: str) -> Handed | None:

@@ -16,7 +16,7 @@ from bot.delivery import Deliveries
 from bot.desk_line import DeskLine
 from bot.parts import Parts
 from bot.writing import say, write
-from channels.channel import Arrival, Blocked, DeliveryReport, DeskAct, Edited, Ignored, Inbound, Media
+from channels.channel import Arrival, Blocked, DeliveryReport, DeskAct, Edited, Ignored, Inbound, Media, Opened
 from storage.files import Refused, Stored, TooLarge, safe_name
 from storage.tables import Attachment, ContactPoint, Conversation, Message
 from storage.transaction import Transaction
@@ -90,6 +90,8 @@ class Intake:
                     await self._deliveries.report(tx, arrival)
                 case Blocked():
                     await self._keep_block(tx, arrival)
+                case Opened():
+                    pass  # nothing was said
                 case Ignored():
                     logger.info("intake: %s: passed over: %s", account, arrival.why)
             if arrival.cursor is not None:

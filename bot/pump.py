@@ -6,7 +6,7 @@ from bot.intake import Intake, Kept
 from bot.parts import Parts
 from bot.quarantine import Quarantine
 from bot.signs import Signs
-from channels.channel import Arrival, Inbound, Listener
+from channels.channel import Arrival, Inbound, Listener, Opened
 from storage.lease import Lease, hold
 
 
@@ -44,6 +44,8 @@ class Pump:
             kept = await self._keep(arrival)
             if isinstance(arrival, Inbound):
                 self._signs.show(self._listener, arrival, kept)
+            elif isinstance(arrival, Opened):
+                self._signs.greet(self._parts, self._listener, arrival)
 
     async def _keep(self, arrival: Arrival) -> Kept | None:
         """What fails again and again is set aside: one item must not stop all behind it (P11)."""

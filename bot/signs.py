@@ -7,7 +7,9 @@ from typing import Any
 
 from bot.intake import Kept
 from bot.keeper import describe
-from channels.channel import Channel, Inbound, Notices, Settles
+from bot.parts import Parts
+from bot.welcoming import welcome
+from channels.channel import Channel, Inbound, Notices, Opened, Settles, Welcomes
 
 logger = logging.getLogger(__name__)
 LIMIT = 500  # that may be under way; more are left out
@@ -33,6 +35,11 @@ class Signs:
             self._start(channel.name, channel.settle(inbound))
         if not inbound.machine and isinstance(channel, Notices):
             self._start(channel.name, channel.notice(inbound))
+
+    def greet(self, parts: Parts, channel: Channel, opened: Opened) -> None:
+        """What somebody finds who has said nothing yet."""
+        if isinstance(channel, Welcomes):
+            self._start(channel.name, welcome(parts, channel, opened))
 
     def _start(self, account: str, sign: Coroutine[Any, Any, None]) -> None:
         if self.busy >= self._limit:

@@ -214,7 +214,16 @@ class DeskAct:
     cursor: Cursor | None = None
 
 
-Arrival = Inbound | Edited | DeliveryReport | Blocked | DeskAct | Ignored
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A person opened a place to write to us and has said nothing yet: nothing of it is kept."""
+
+    sender: Address
+    extra: Mapping[str, Any] = field(default_factory=dict)  # what `welcome` needs
+    cursor: Cursor | None = None
+
+
+Arrival = Inbound | Edited | DeliveryReport | Blocked | DeskAct | Opened | Ignored
 
 
 @dataclass(frozen=True)
@@ -416,6 +425,22 @@ class Notices(Protocol):
 
     async def notice(self, inbound: Inbound) -> None:
         """After the commit: show "typing", mark as read. Failure is harmless."""
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """What somebody finds who has said nothing yet."""
+
+    title: str
+    suggestions: tuple[tuple[str, str], ...]  # what stands there, and what they say by pressing it
+
+
+@runtime_checkable
+class Welcomes(Protocol):
+    """A channel with a place that can hold a welcome (`Opened`)."""
+
+    async def welcome(self, opened: Opened, words: Mapping[str, Welcome]) -> None:
+        """Show it in the person's language, else in the first of these. Failure is harmless."""
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,12 +23,14 @@ from channels.channel import (
     Inbound,
     Malformed,
     Media,
+    Opened,
     Outbound,
     Rate,
     Reply,
     Request,
     Undeliverable,
     Unsupported,
+    Welcome,
 )
 from channels.recent import Recent
 from channels.slack_calls import Calls
@@ -44,6 +46,8 @@ logger = logging.getLogger(__name__)
 SCOPES = frozenset({"chat:write", "im:write", "im:history", "files:read", "files:write", "users:read"})
 DESK_SCOPES = frozenset({"groups:history", "users:read.email"})
 _INTRODUCE_SECONDS = 1.0
+PROMPTS = 4  # more are refused
+AT_IT = {"es": "está escribiendo…", "en": "is typing…", "pt": "está escrevendo…"}  # stands behind the app's name
 
 
 class _Given(Clock):
@@ -73,6 +77,7 @@ class Slack(SlackDesk):
         self._settings = settings
         self._views = slack_reading.Views(name, settings.agents_channel, frozenset(settings.open_channels))
         self._rooms: Recent[str] = Recent()  # direct messages, by user
+        self._untitled: Recent[bool] = Recent()  # threads of the pane in which nothing was said yet
         self._left: Recent[int] = Recent()  # parts of a message that have left, by our key
 
     # ---- what arrives
@@ -143,15 +148,41 @@ class Slack(SlackDesk):
         except ChannelError as error:
             logger.info("slack: a button was not settled: %s", error)
 
-    async def notice(self, inbound: Inbound) -> None:
-        """In the assistant pane: say that we are at it."""
-        if not inbound.extra.get("pane"):
-            return
+    async def welcome(self, opened: Opened, words: Mapping[str, Welcome]) -> None:
+        """In a new thread of the assistant pane: what one may say to us, to be pressed."""
+        where = {"channel_id": opened.extra["channel"], "thread_ts": opened.extra["thread"]}
+        self._untitled.keep(where["thread_ts"], True)
+        spoken = await self._spoken(opened.extra["user"]) if len(words) > 1 else None
+        shown = words.get(spoken or "") or next(iter(words.values()))
+        prompts = [{"title": title, "message": message} for title, message in shown.suggestions[:PROMPTS]]
         try:
             with named_by_remedy():
-                await self._calls.web().assistant_threads_setStatus(
-                    channel_id=inbound.extra["channel"], thread_ts=inbound.extra["thread"], status="…"
+                await self._calls.web().assistant_threads_setSuggestedPrompts(
+                    **where, title=shown.title, prompts=prompts
                 )
+        except ChannelError as error:
+            logger.info("slack: no welcome was shown: %s", error)
+
+    async def _spoken(self, user: str) -> str | None:
+        try:
+            async with asyncio.timeout(_INTRODUCE_SECONDS):
+                return (await self._calls.profile(user)).language
+        except (ChannelError, TimeoutError):
+            return None
+
+    async def notice(self, inbound: Inbound) -> None:
+        """In the assistant pane: say that we are at it, and name a new thread after its first words."""
+        if not inbound.extra.get("pane"):
+            return
+        where = {"channel_id": inbound.extra["channel"], "thread_ts": str(inbound.extra["thread"])}
+        status = AT_IT.get(inbound.language or "", "…")
+        try:
+            if (title := slack_writing.title(inbound.text)) and self._untitled.get(where["thread_ts"]):
+                self._untitled.drop(where["thread_ts"])
+                with named_by_remedy():
+                    await self._calls.web().assistant_threads_setTitle(**where, title=title)
+            with named_by_remedy():
+                await self._calls.web().assistant_threads_setStatus(**where, status=status)
         except ChannelError as error:
             logger.info("slack: no status was shown: %s", error)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 
-from channels.channel import Address, Arrival, DeliveryReport, DeskAct, Edited, Ignored, Inbound, Media
+from channels.channel import Address, Arrival, DeliveryReport, DeskAct, Edited, Ignored, Inbound, Media, Opened
 from channels.storable import storable
 
 Json = Mapping[str, Any]
@@ -85,6 +85,8 @@ def _event(body: Json, views: Views) -> Arrival:
     kind, subtype = event.get("type"), event.get("subtype")
     if event.get("bot_id") or subtype == "bot_message" or (me and event.get("user") == me):
         return Ignored(why="slack: written by a bot")
+    if kind == "assistant_thread_started":
+        return _opened(event, body, views)
     if kind == "reaction_added":
         return _reaction(event, views, me)
     if kind == "message" and subtype == "message_changed":
@@ -94,6 +96,16 @@ def _event(body: Json, views: Views) -> Arrival:
     if event.get("channel") == views.desk:
         return _said_at_the_desk(event, views, key, me)
     return _message(event, body, views, key, me)
+
+
+def _opened(event: Json, body: Json, views: Views) -> Arrival:
+    """The assistant pane, in which a new thread stands empty."""
+    pane = event.get("assistant_thread") or {}
+    user, channel, thread = (str(pane.get(name) or "") for name in ("user_id", "channel_id", "thread_ts"))
+    if not (user and channel and thread):
+        return Ignored(why="slack: a thread without a place")
+    sender = Address(views.account, _sender({"user": user}, body))
+    return Opened(sender=sender, extra={"channel": channel, "thread": thread, "user": user})
 
 
 def _message(event: Json, body: Json, views: Views, key: str, me: str | None) -> Arrival:

@@ -13,6 +13,7 @@ LABEL = 75  # characters on a button
 HEADER = 150
 FIELDS = 10  # of one section
 _TITLE = 24  # of a form
+_NAME = 60  # characters of a thread's name
 _PRIMARY = ("take", "send")
 
 
@@ -27,6 +28,12 @@ def message(text: str, buttons: Sequence[Button]) -> dict[str, Any]:
     if buttons:
         values["blocks"] = [*sections(text), _actions(CHOICE, buttons, numbered=True)]
     return values
+
+
+def title(text: str) -> str:
+    """The first words, as the name of a thread."""
+    words = " ".join(text.split())
+    return words if len(words) <= _NAME else f"{words[:_NAME].rpartition(' ')[0] or words[:_NAME]}…"
 
 
 def sections(text: str) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ SCOPES = (
     "chat:write,im:write,im:history,files:read,files:write,users:read,users:read.email,groups:history,"
     "channels:history,app_mentions:read"
 )
+_PROMPTS = 4
 _AWAY = "<html>Service unavailable</html>"
 _SIGN_IN = "<!DOCTYPE html><html><title>Sign in to Slack</title></html>"
 
@@ -184,8 +185,29 @@ class SlackApi(Workspace):
     async def _do_reactions_add(self, _: Given) -> dict[str, Any]:
         return {}
 
-    async def _do_assistant_threads_setstatus(self, _: Given) -> dict[str, Any]:
+    async def _do_assistant_threads_setstatus(self, given: Given) -> dict[str, Any]:
+        self._pane("setStatus", given)
         return {}
+
+    async def _do_assistant_threads_settitle(self, given: Given) -> dict[str, Any]:
+        self._pane("setTitle", given)
+        if not given.get("title"):
+            raise Refusal("invalid_arguments")
+        return {}
+
+    async def _do_assistant_threads_setsuggestedprompts(self, given: Given) -> dict[str, Any]:
+        self._pane("setSuggestedPrompts", given)
+        prompts = _parsed(given.get("prompts"))
+        if not 1 <= len(prompts) <= _PROMPTS or not all(one.get("title") and one.get("message") for one in prompts):
+            self.faults.append("assistant.threads.setSuggestedPrompts: prompts that Slack refuses")
+            raise Refusal("invalid_arguments")
+        return {}
+
+    def _pane(self, method: str, given: Given) -> None:
+        """Only a direct message has a pane, and a call there names its thread. Raises Refusal."""
+        if not str(given.get("channel_id", "")).startswith("D") or not given.get("thread_ts"):
+            self.faults.append(f"assistant.threads.{method}: no thread of a pane")
+            raise Refusal("channel_not_found")
 
     def _fits(self, method: str, given: Given) -> None:
         """Raises Refusal; what Slack refuses here is a fault of Acuse's, and so is what a screen reader cannot read."""

@@ -72,6 +72,11 @@ class Events:
         event |= {"channel_type": said["channel_type"], "message": message}
         return event | {"previous_message": {**said, "ts": ts, "text": before}}
 
+    def pane(self, user: str, channel: str, thread: str) -> dict[str, Any]:
+        """What happens when somebody opens the assistant pane."""
+        place = {"user_id": user, "channel_id": channel, "thread_ts": thread, "context": {}}
+        return {"type": "assistant_thread_started", "assistant_thread": place, "event_ts": self.ts()}
+
     def reaction(self, user: str, channel: str, ts: str, reaction: str) -> dict[str, Any]:
         """What happens when somebody reacts to a message of ours."""
         item = {"type": "message", "channel": channel, "ts": ts}
