@@ -123,5 +123,8 @@ class AtSlack:
     def heard(self) -> str:
         return "\n".join(values["text"] for values in self.slack.asked("chat.postMessage"))
 
+    def faults(self) -> list[str]:
+        return self.slack.faults
+
     async def close(self) -> None:
         await self._life.__aexit__(None, None, None)

@@ -45,11 +45,11 @@ from channels.whatsapp import WhatsApp
 from channels.whatsapp_templates import load
 from demo.mail import MailStandIn
 from demo.provider import Failing
-from demo.standin import State
-from demo.telegram import TelegramStandIn
+from demo.telegram_api import TelegramApi
 from demo.twilio_api import Refusal
 from tests.channels.at_slack import AtSlack
 from tests.channels.at_twilio import ACCOUNT, HERE, TOKEN, a_twilio, wire
+from tests.channels.conftest import DESCRIPTION, Judge
 
 
 def now() -> datetime:
@@ -76,6 +76,9 @@ class StandIn(Protocol):
     def heard(self) -> str:
         """Every text that the provider was given."""
 
+    def faults(self) -> list[str]:
+        """What we did that the provider's own description forbids."""
+
 
 class InMemory:
     person = "ana"
@@ -96,6 +99,9 @@ class InMemory:
     def heard(self) -> str:
         return "\n".join(message.text for message in self.channel.sent)
 
+    def faults(self) -> list[str]:
+        return []
+
 
 class OnTheWeb:
     person = "session-of-ana"
@@ -115,12 +121,16 @@ class OnTheWeb:
     def heard(self) -> str:
         return ""  # the browser reads the row itself
 
+    def faults(self) -> list[str]:
+        return []
+
 
 class AtTelegram:
     person = "77"
 
     def __init__(self) -> None:
-        self.telegram = TelegramStandIn("4242:AAE", now=now, people={77: "Ana"}, pace=timedelta(0))
+        self.telegram = TelegramApi("4242:AAE", now=now, people={77: "Ana"}, pace=timedelta(0))
+        self.telegram.judge = Judge(json.loads(DESCRIPTION.read_text("utf-8"))).call if DESCRIPTION.exists() else None
         settings = TelegramSettings.model_validate({"token": self.telegram.token})
         wire = httpx.ASGITransport(app=self.telegram.app)
         self.channel = Telegram("telegram", settings, now=now, transport=wire, poll=timedelta(seconds=1))
@@ -129,14 +139,17 @@ class AtTelegram:
         self.telegram.write(77, text)
 
     def confirmed(self) -> int:
-        return sum(one.state is State.DELIVERED for one in self.telegram.phone(self.person).bubbles if one.mine)
+        return sum(one.taken for one in self.telegram.posts.values())
 
     def trouble(self, kind: type[ChannelError]) -> bool:
         self.telegram.fail({Undeliverable: Failing.REFUSES, Unavailable: Failing.DOWN}[kind], times=1)
         return True
 
     def heard(self) -> str:
-        return "\n".join(self.telegram.said())
+        return "\n".join(one.text for one in self.telegram.posts.values() if not one.mine)
+
+    def faults(self) -> list[str]:
+        return self.telegram.faults
 
 
 class AtMail:
@@ -170,6 +183,9 @@ class AtMail:
     def heard(self) -> str:
         return "\n".join(self.mail.said())
 
+    def faults(self) -> list[str]:
+        return self.mail.faults
+
     async def close(self) -> None:
         await self._life.__aexit__(None, None, None)
 
@@ -195,6 +211,9 @@ class AtTwilio:
 
     def heard(self) -> str:
         return "\n".join(one["shown"] for one in self.twilio.messages)
+
+    def faults(self) -> list[str]:
+        return self.twilio.faults
 
 
 class OnWhatsApp(AtTwilio):
@@ -231,6 +250,7 @@ async def provider(request: pytest.FixtureRequest) -> AsyncIterator[StandIn]:
     if isinstance(stand_in, AtMail | AtSlack):
         await stand_in.open()
     yield stand_in
+    assert stand_in.faults() == []
     await stand_in.channel.close()
     if isinstance(stand_in, AtMail | AtSlack):
         await stand_in.close()  # its servers listen on real ports
