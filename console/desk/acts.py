@@ -100,7 +100,9 @@ def add(routes: APIRouter, site: Site, pages: Pages, gate: Gate) -> None:
         if not visit.htmx:
             return RedirectResponse(f"{PATH}/failed", status_code=303)
         page = pages.render("desk/toast.html", visit, toast={"key": "toast_resent"})
-        return HTMLResponse(page, headers={"HX-Trigger": json.dumps({"stale": True, "resent": str(outgoing_id)})})
+        return HTMLResponse(
+            page, headers={"HX-Trigger-After-Swap": json.dumps({"stale": True, "resent": str(outgoing_id)})}
+        )
 
 
 def add_corrections(routes: APIRouter, pages: Pages, gate: Gate) -> None:
@@ -114,7 +116,9 @@ def add_corrections(routes: APIRouter, pages: Pages, gate: Gate) -> None:
         if not visit.htmx:
             return RedirectResponse(f"{PATH}/proof/{sent}", status_code=303)
         page = pages.render("desk/toast.html", visit, toast={"key": "toast_readdressed"})
-        return HTMLResponse(page, headers={"HX-Trigger": json.dumps({"stale": True, "resent": str(outgoing_id)})})
+        return HTMLResponse(
+            page, headers={"HX-Trigger-After-Swap": json.dumps({"stale": True, "resent": str(outgoing_id)})}
+        )
 
 
 async def read(files: Sequence[UploadFile], limit: int) -> list[Upload]:

@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it tells no types
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from channels.channel import Undeliverable
 from storage.similar import DIMENSIONS
 from tests.console.conftest import Live
 from tests.databases import Databases
@@ -368,6 +369,41 @@ def test_axe_finds_nothing_where_a_person_left_somebody_waiting(live: Live, open
     expect(page.locator("#list")).to_contain_text("La tiene Pedro Salas desde")
     take(page)
     expect(page.locator("#list")).not_to_contain_text("La tiene Pedro Salas desde")
+
+
+def test_a_failed_mail_goes_to_a_corrected_address_and_axe_finds_nothing(live: Live, opened: Opener) -> None:
+    """Issue 4, item 5: on a phone, by keyboard, and the row is gone from the list when it was sent."""
+    mail = live.world.memory("email")
+    mail.fail(Undeliverable("550 5.1.1 no such user here"), times=4)
+
+    async def keep() -> UUID:
+        inbound = mail.write("ama@example.com", REPORT, name="Ana Gómez", subject="Mi licuadora", authentic=True)
+        kept = await live.world.intake.keep("email", inbound)
+        assert kept is not None
+        return kept.conversation_id
+
+    talk = live.call(keep)
+    poll(lambda: any(one.state == "failed" and one.case_id for one in live.call(live.world.outgoing)))
+    mail._failures.clear()
+    page = opened("marta", "/desk/failed", reduced_motion="reduce")
+    page.get_by_text("Corregir la dirección").first.click()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        for size in (DESKTOP, PHONE):
+            page.set_viewport_size(size)
+            _clean(page, f"failed {scheme} {size['width']}")
+    page.get_by_label("Dirección nueva").first.fill("ana")
+    page.get_by_label("Dirección nueva").first.press("Enter")
+    expect(page.locator("#bar")).to_contain_text("no es una dirección de correo")
+    page.get_by_label("Dirección nueva").first.fill("ana@example.com")
+    page.get_by_label("Dirección nueva").first.press("Enter")
+    expect(page.get_by_text("Sale a la dirección nueva")).to_be_visible()
+    poll(lambda: any(one.to.value == "ana@example.com" for one in mail.sent))
+    page.goto(f"{live.base}/desk/c/{talk}?view=all")
+    expect(page.locator("#tl")).to_contain_text("Espera a que confirmen la dirección")
+    for size in (PHONE, DESKTOP):
+        page.set_viewport_size(size)
+        _clean(page, f"withheld {size['width']}")
 
 
 # A new colour scheme is drawn in the next frame, and some colours move there: nothing is judged on the way.
