@@ -100,6 +100,7 @@ class Fortnight:
         self._parts, self._past, self._agents, self._until = parts, past, agents, until
         self._told = told
         self._random = Random(20261124)  # noqa: S311  the same fortnight each time
+        self._scores = Random(20261125)  # noqa: S311  the same
         self._intake = Intake(parts, lambda text, sticky: detect(text, sticky).language)
         self._turns, self._sending, self._ticker = Turns(parts), Sending(parts), Ticker(parts)
         self._queue: list[tuple[datetime, int, Act]] = []
@@ -221,7 +222,19 @@ class Fortnight:
     async def _judge(self, story: Story) -> None:
         """The customer says whether it is solved."""
         said = {"solved": "sí, todo bien", "again": "no, todavía no, sigue igual"}[story.outcome]
-        await self._say(story, said)
+        where = await self._say(story, said)
+        if story.outcome == "solved":
+            self._later(lambda: self._rate(story, where), hours=8)
+
+    async def _rate(self, story: Story, where: UUID) -> None:
+        """How the solution was, from those who answer a survey."""
+        _, buttons = await self._asked(where)
+        scores = [one["payload"] for one in buttons if one["payload"].startswith("csat:")]
+        if not scores or self._scores.random() < 0.25:
+            return
+        score = self._scores.choice((2, 3, 4, 4, 4, 5, 5, 5, 5))
+        await self._say(story, "", pressed=scores[score - 1])
+        await self._say(story, str(min(10, 2 * score + self._scores.choice((-1, 0, 0)))))
 
     async def _reply(self, desk: Desk, where: UUID, words: str) -> None:
         await desk.reply(where, words, key=str(self._past()))
