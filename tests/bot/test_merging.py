@@ -18,6 +18,7 @@ from bot.merging import Merging
 from bot.refusals import AlreadyTaken, CannotMerge, Empty, NotPossible
 from bot.views import Me
 from channels.channel import DeliveryReport, Media
+from storage.counted import CasesCounted
 from storage.tables import Audit, Case, CaseEvent, CaseMessage, Conversation, Merge, Message, Outgoing, Timer
 from tests.bot.rows import contact, messages, outgoing, rows, send_all, somebody_waits
 from tests.conftest import Clock
@@ -210,6 +211,8 @@ class TestOneCase:
             mix = await tx.reports.channel_mix(start, end, "America/Bogota")
             types = await tx.reports.by_type(start, end)
             weeks = await tx.reports.understood(start, end, "America/Bogota")
+            listed, total = await tx.reports.counted.cases(CasesCounted(opened=(start, end)), None, 10)
+        assert ([one.code for one in listed], total) == ([older.code], 1)
         assert (standing.opened, standing.open) == (1, 1)
         assert sum(one.cases for one in mix) == sum(one.cases for one in types) == sum(one.cases for one in weeks) == 1
 
