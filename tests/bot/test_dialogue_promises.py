@@ -80,11 +80,13 @@ asides = _acts(
 presses = _presses(
     "confirm:yes", "confirm:no", "type:queja", "channel:here", "channel:email", "channel:telegram", "share:yes",
     "feedback:no", "same:yes", "same:no", "solved:yes", "solved:no", "person",
+    "csat:2:PQR-7K3M9QX", "csat:5:PQR-7K3M9QX",
 )  # fmt: skip
 desk: st.SearchStrategy[ev.Event] = st.sampled_from(
     [
         ev.AgentTook("Pedro"), ev.AgentTook("Pedro"), ev.AgentGaveBack("Pedro"), ev.SolutionAnnounced("Pedro"),
         ev.StateChanged("en_investigacion", "Pedro"), ev.SilenceDay(), ev.ChannelLinked("telegram", "4"),
+        ev.SurveyDue("PQR-7K3M9QX"), ev.SurveyDue("PQR-7K3M9QX", reminder=True),
     ]
 )  # fmt: skip
 mail: st.SearchStrategy[ev.Event] = st.sampled_from(
@@ -107,6 +109,7 @@ digressions: st.SearchStrategy[ev.Event] = st.sampled_from(
 harms = st.builds(
     lambda said: replace(said, severity="critical", human_now=True, alarms=("electric",), sure=True), reports()
 )
+scores = st.sampled_from([ev.Said(text=text, act="provide") for text in ("5", "un 2", "9, muy amables", "0", "no sé")])
 EXPECTED: dict[str, st.SearchStrategy[ev.Event]] = {  # what usually follows a question
     "confirm": st.one_of(yes_or_no, replies(), _presses("confirm:yes", "confirm:no")),
     "closing": st.one_of(yes_or_no, _presses("solved:yes", "solved:no"), _acts(("thanks", "gracias"))),
@@ -115,6 +118,9 @@ EXPECTED: dict[str, st.SearchStrategy[ev.Event]] = {  # what usually follows a q
     "channel": _presses("channel:here", "channel:email", "channel:telegram"),
     "share": st.one_of(yes_or_no, replies()),
     "feedback": st.one_of(yes_or_no, replies()),
+    "csat": st.one_of(_presses("csat:1:PQR-7K3M9QX", "csat:4:PQR-7K3M9QX"), scores, reports(), yes_or_no),
+    "nps": st.one_of(scores, replies(), reports(), yes_or_no),
+    "comment": st.one_of(replies(), reports(), asides),
 }
 LOOK_UPS: dict[str, ev.Event] = {
     "own": ev.CaseFound("acusado", own=True),
