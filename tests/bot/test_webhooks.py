@@ -328,6 +328,7 @@ async def test_its_state_is_told_with_the_remedy(told: Told) -> None:
         await told.deliver()
         state = (await watching.look())["crm"]
         assert (state.waiting, state.error, state.delivered_at) == (0, None, told.world.clock())
+        assert in_words("crm", state, lambda moment: f"{moment:%H:%M}") == (True, "last delivered 14:30")
 
 
 async def test_without_webhooks_no_statement_is_spent_on_them(

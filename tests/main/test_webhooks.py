@@ -9,10 +9,14 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+from typer.testing import CliRunner
 
+from main import app
 from tests.main.house import CONFIG, House, Visitor, free_port, until
 
 KEY = b"a key of thirty-two bytes, fixed"
@@ -66,12 +70,23 @@ def test_P17_a_running_acuse_tells_a_receiver_that_was_away(a_house: Callable[..
     assert "it cannot be reached; see whether the receiver runs" in check.said
     taken: list[dict[str, Any]] = []
     with receiving(port, taken):
+        again = house.start("webhooks", "retry", "crm")
+        assert again.ended() == 0, again.said
+        assert "crm: 0 events that were given up wait again" in again.said
         until(lambda: len(taken) >= 3 and state()["waiting"] == 0, what="the events")
     assert taken[0]["type"] == "case.opened"
     assert [one["sequence"] for one in taken] == sorted({one["sequence"] for one in taken})
     assert state()["error"] is None and state()["delivered_at"]
-    check = house.start("check")
-    assert check.ended() == 0, check.said
-    assert "✓ webhook crm: last delivered" in check.said
     said = house.runs[0].said + house.runs[0].complained + check.said
     assert SECRET[6:] not in said and "licuadora" not in said
+
+
+def test_a_receiver_that_is_not_configured(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    house = House(place, CONFIG, None)
+    for name in ("ACUSE_DATA", "ACUSE_CONFIG", "PORT"):
+        monkeypatch.setenv(name, house.env[name])
+    result = CliRunner().invoke(app, ["webhooks", "retry", "erp"])
+    assert (result.exit_code, result.output.strip()) == (
+        2,
+        "There is no webhook erp in config.yaml; there is: none.",
+    )
