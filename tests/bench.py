@@ -24,6 +24,11 @@ from tests.flow.load import ROOT, Client, Node, start
 from tests.flow.wire import Ledger, provider
 
 REPORT = "Llegó rota la licuadora del pedido 48213, quiero que me la cambien"
+# whoever says the same words again and again is taken for a machine
+THINGS = (
+    "licuadora", "cafetera", "nevera", "plancha", "estufa", "lavadora", "tostadora", "batidora", "aspiradora", "lámpara",
+    "silla", "mesa", "cama", "puerta", "ventana", "bicicleta", "cámara", "impresora", "pantalla", "maleta",
+)  # fmt: skip
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -76,7 +81,8 @@ async def throughput(url: str, files: Path, name: str, messages: int, people: in
 
         async def post(number: int) -> None:
             async with gate:
-                await client.post(f"{name}{number}", f"{name}{number % people}", REPORT)
+                said = REPORT.replace(THINGS[0], THINGS[number // people % len(THINGS)])
+                await client.post(f"{name}{number}", f"{name}{number % people}", said)
 
         began = monotonic()
         await asyncio.gather(*(post(number) for number in range(messages)))
