@@ -26,7 +26,7 @@ from tests.flow.wire import Ledger, provider
 REPORT = "Llegó rota la licuadora del pedido 48213, quiero que me la cambien"
 # whoever says the same words again and again is taken for a machine
 THINGS = (
-    "licuadora", "cafetera", "nevera", "plancha", "estufa", "lavadora", "tostadora", "batidora", "aspiradora", "lámpara",
+    "licuadora", "cafetera", "nevera", "plancha", "estufa", "lavadora", "tostadora", "batidora", "radio", "lámpara",
     "silla", "mesa", "cama", "puerta", "ventana", "bicicleta", "cámara", "impresora", "pantalla", "maleta",
 )  # fmt: skip
 TICKS = os.sysconf("SC_CLK_TCK")
