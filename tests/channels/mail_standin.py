@@ -1,9 +1,9 @@
 """Small IMAP and SMTP servers that do what they are told, also the wrong thing, and notice ill-mannered clients.
 
 No doubles of the demo's (demo/mail_imap.py, demo/mail_smtp.py): those keep the protocol and hold the contract of all
-channels (test_contract.py). These break it, byte by byte where a test asks for that: a command that is never answered, a
-connection that dies in the middle of one, answers that real servers give and no RFC knows. What a good server does is
-tested at a real one (mailserver.py).
+channels (test_contract.py). These break it, byte by byte where a test asks for that: a command that is never answered,
+a connection that dies in the middle of one, answers that real servers give and no RFC knows. What a good server does
+is tested at a real one (mailserver.py).
 """
 
 import asyncio
