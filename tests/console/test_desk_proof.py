@@ -78,7 +78,11 @@ async def test_P15_a_failed_message_leaves_by_one_click_even_after_a_pause(
 
 async def test_one_click_gives_the_proof_of_a_whole_case(client: httpx.AsyncClient, token: str, world: World) -> None:
     """A page to print that holds the data, and the data alone; both can be checked."""
-    talk = await world.write("chat", "ana", "<script>alert(1)</script> " + REPORT)
+    talk = await world.write("chat", "ana", REPORT)
+    marta = world.desk(await world.agent("marta", "Marta"))
+    await marta.take(talk)
+    await marta.reply(talk, "Escriba </script><script>alert(1)</script>", key="1")
+    await world.sending.run(talk)
     [case] = await world.cases()
     address = f"/desk/proof/case/{case.code}"
     assert address in (await client.get(f"/desk/c/{talk}")).text
