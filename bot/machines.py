@@ -20,6 +20,8 @@ AT_ONCE = timedelta(seconds=2)  # after a message of ours: nobody reads it and w
 IN_A_ROW = 4  # messages that came so fast, the last one included
 SAME = 3  # times that the same words were answered already; in mail one is enough, as RFC 3834 has it
 LETTERS = 15  # anybody may write "sí, gracias" twice
+SENTENCES = 40  # letters
+_SIGNS = re.compile(r"[\W_]+")
 _NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
@@ -58,8 +60,14 @@ def _looks(prints: Sequence[str], messages: Sequence[Message], heard: Sequence[H
 
 
 def fingerprint(text: str) -> str:
-    """The letters of a text: a robot's ticket numbers and dates make no other text of it."""
-    return _NO_LETTERS.sub("", fold(text[:2_000]))
+    """What makes a text the same as another.
+
+    Of whole sentences the letters: a robot's ticket numbers and dates make no other text of it. Of a few words the
+    digits too: whoever corrects an order number says something else.
+    """
+    folded = fold(text[:2_000])
+    letters = _NO_LETTERS.sub("", folded)
+    return letters if len(letters) >= SENTENCES else _SIGNS.sub("", folded)
 
 
 def _at_once(one: Heard) -> bool:

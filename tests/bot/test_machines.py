@@ -158,6 +158,9 @@ async def test_a_person_who_sends_the_same_mail_on_another_day_is_answered(
     assert len(at_mail.smtp.taken) == 2
 
 
-def test_numbers_dates_and_signs_make_no_other_text() -> None:
-    assert fingerprint("Caso #4521, 24/11 a las 9:20: RECIBIDO.") == fingerprint("caso #7 — 25/11 a las 10:05 recibido")
+def test_numbers_and_dates_make_no_other_text_of_whole_sentences_and_do_of_a_few_words() -> None:
+    robot = "Su caso #{}, del {}, fue RECIBIDO por el área de servicio al cliente."
+    assert fingerprint(robot.format(4521, "24/11 9:20")) == fingerprint(robot.format(7, "25/11 10:05").lower())
+    assert fingerprint("mi pedido es el 48213") != fingerprint("mi pedido es el 48312")
+    assert fingerprint("¡Mi pedido es el 48213!") == fingerprint("mi pedido es el 48213")
     assert fingerprint("¿Cómo va?") != fingerprint("¿Cuándo va?")
