@@ -207,9 +207,7 @@ class Turns:
         await tx.outbox.withdraw_late_acks(conversation.id, self._parts.now())
         await tx.ring("desk")
 
-    async def _ask_how_it_was(
-        self, tx: Transaction, talking: Talking, burst: Burst, rest: Sequence[Burst]
-    ) -> Talking:
+    async def _ask_how_it_was(self, tx: Transaction, talking: Talking, burst: Burst, rest: Sequence[Burst]) -> Talking:
         """A survey is due: it is asked where the customer wants to read it, in a message of its own."""
         await self._finish(tx, talking)
         await Asking(self._parts, tx).due(talking.conversation, UUID(burst.messages[0].event["case"]))
