@@ -193,14 +193,19 @@ async def test_P3_after_a_take_over_it_waits(world: World, clock: Clock) -> None
 
 
 async def test_P3_nor_is_it_asked_elsewhere_while_a_person_has_the_case(world: World, clock: Clock) -> None:
+    praise = await _solved(world, "Felicitaciones a Carlos, muy amable y muy rápido", "77", "telegram")
+    await world.write(
+        "telegram", "77", "sí", pressed="solved:yes"
+    )  # a talk of its own, where nothing is asked any more
     talk = await _confirmed(world)
     async with world.parts.database.transaction() as tx:
-        contact = await tx.people.contact("chat", "ana")
-        assert contact is not None
-        telegram = await tx.people.add_contact(contact.person_id, "telegram", "77", verified_by="link")
-        (await tx.people.get(contact.person_id)).preferred_contact_id = telegram.id
+        chat, telegram = await tx.people.contact("chat", "ana"), await tx.people.contact("telegram", "77")
+        assert chat is not None and telegram is not None
+        await tx.people.join(chat.person_id, telegram.person_id)
+        (await tx.people.get(chat.person_id)).preferred_contact_id = telegram.id
     me = await world.agent("marta")
     await world.desk(me).take(talk)
+    assert [one.speaker for one in await world.conversations() if one.id == praise] == ["bot"]
     await _tick(world)
     assert _asked(world, "telegram") == []
     await world.desk(me).give_back(talk)
