@@ -21,7 +21,9 @@ from bot.catalogue import Catalogue
 from bot.desk_cards import DeskCards
 from bot.intake import Intake
 from bot.keeper import Keep, Keeper
+from bot.listening import Listening
 from bot.media import MediaFetcher
+from bot.older_cases import OlderCases
 from bot.orphans import Orphans
 from bot.parts import Parts
 from bot.pump import Pump
@@ -40,6 +42,7 @@ from console.app import create_app
 from console.site import Site
 from installation import Base, Configuration, Remedy, now, secret_of, terminal, version
 from nlu.language import detect
+from nlu.speech import open_speech
 from nlu.understander import Reader, open_understander
 from storage.database import Database
 from storage.files import Files
@@ -106,6 +109,7 @@ async def machine(
         now=now,
         choose=random.randrange,
         secret=secret,
+        hearing=open_speech(config.nlu.speech) if reading else None,
     )
     languages = config.company.languages
     intake = Intake(parts, lambda text, sticky: detect(text, sticky, languages[0]).language)
@@ -169,7 +173,10 @@ def _keeps(
             Keep("alerts", Alerts(parts, bell).run),
             Keep("desk cards", DeskCards(parts, bell).run),
             Keep("orphans", Orphans(parts).run),
+            Keep("older cases", OlderCases(parts, lease=lambda name: Lease(url, name)).run),
         ]
+        if parts.hearing is not None:
+            keeps.append(Keep("voice notes", Listening(parts, bell).run))
         if hooks:
             keeps.append(Keep("webhooks", Rounds(parts, hooks).run))
     if taken is not None and config.webhooks:
@@ -210,7 +217,7 @@ async def serve(
             bell=Bell(base.url),
             staff=built.staff,
             settings=config.console,
-            health=lambda: _health(keeper, built.reader, began, watching),
+            health=lambda: _health(keeper, built, began, watching),
             token=lambda: secrets.token_urlsafe(32),
             stopping=stopping,
             webchat_account=built.parts.account_of_kind("webchat"),
@@ -273,14 +280,15 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _health(keeper: Keeper, reader: Reader, began: datetime, watching: Watching) -> dict[str, Any]:
+def _health(keeper: Keeper, built: Machine, began: datetime, watching: Watching) -> dict[str, Any]:
     """For people and machines that watch: it serves, and how every part is."""
     states = keeper.states()
     return {
         "ok": all(states[name].state == "running" for name in ("bell",) if name in states),
         "version": version(),
         "since": began.isoformat(timespec="seconds"),
-        "understanding": {"source": reader.source, "problem": reader.problem},
+        "understanding": {"source": built.reader.source, "problem": built.reader.problem},
+        **({"voice notes": {"problem": hearing.problem}} if (hearing := built.parts.hearing) else {}),
         "parts": {
             name: {
                 "state": one.state,

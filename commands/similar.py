@@ -1,5 +1,6 @@
 """Whether agents are shown similar cases, and what is missing if not."""
 
+from bot.older_cases import LOOKS_BACK
 from machine import Machine
 from storage.similar import DIMENSIONS
 
@@ -21,4 +22,15 @@ async def similar_cases(built: Machine) -> Said:
             "are not shown: the model gives no vectors that can be compared (python -m nlu.likeness_fit <its folder>"
             f" makes them for an encoder of {DIMENSIONS} numbers)"
         )  # fmt: skip
-    return True, "similar cases", "are shown beside a case"
+    return True, "similar cases", await _shown(built)
+
+
+async def _shown(built: Machine) -> str:
+    space = built.reader.space
+    assert space is not None  # it has given a vector
+    async with built.parts.database.transaction() as tx:
+        lacking = await tx.similar.lacking(space, built.parts.now() - LOOKS_BACK)
+    if not lacking:
+        return "are shown beside a case"
+    cases = "1 case still lacks" if lacking == 1 else f"{lacking:,} cases still lack"
+    return f"are shown beside a case; {cases} a vector of this model: `acuse run` makes them little by little"

@@ -23,6 +23,10 @@ MESSAGES = 2000  # that the fit takes
 _KIN = {"queja": "failed", "reclamo": "failed"}
 
 
+class TooFew(ValueError):
+    """Nothing can be fitted on so few messages; the text says how many there were."""
+
+
 @dataclass(frozen=True)
 class Found:
     """At one threshold: share of what is shown that is alike, of what is alike that is shown, of cases with any."""
@@ -36,16 +40,27 @@ class Found:
 def main(directory: Path) -> None:
     """Fit, keep and print."""
     alone, together = parted(load(DATA))
+    others = make(directory, alone)
     model = Own(directory)
-    order = np.random.default_rng(1).permutation(len(alone))
-    likeness.save(directory, vectors_of(model, [alone[n] for n in order[:MESSAGES]]))
-    others = [alone[n] for n in order[MESSAGES : 2 * MESSAGES]]
-    model.likeness = likeness.load(directory, model.name)
     for found in measured(model, [*together, *others], [n / 100 for n in range(20, 75, 5)]):
         print(  # noqa: T201  this is the command's output
             f"at least {found.at_least:.2f}: precision {found.precision:.2f}, recall {found.recall:.2f},"
             f" something shown for {found.shown:.2f}"
         )
+
+
+def make(directory: Path, alone: Sequence[Example]) -> list[Example]:
+    """Fit on some of these reports and write likeness.npz into the model directory; as many that it has not seen.
+
+    Raises TooFew, and writes nothing, where the directions of the encoder outnumber the reports.
+    """
+    model = Own(directory)
+    order = np.random.default_rng(1).permutation(len(alone))
+    vectors = vectors_of(model, [alone[n] for n in order[:MESSAGES]])
+    if len(vectors) < 2 or len(vectors) < vectors.shape[1]:
+        raise TooFew(f"{len(vectors)} reports are too few to make texts comparable")
+    likeness.save(directory, vectors)
+    return [alone[n] for n in order[MESSAGES : 2 * MESSAGES]]
 
 
 def parted(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:

@@ -46,6 +46,10 @@ class Model(Protocol):
     urgent: float  # from which probability `human_now` counts
     grave: float  # and from which probability of high or critical: two heads must not contradict each other
 
+    @property
+    def space(self) -> str | None:
+        """Whose vectors `embed` gives; None: it gives none."""
+
     def read(self, text: str) -> Heads:
         """Probabilities per head (type; maybe severity, act, human_now)."""
 
@@ -139,6 +143,11 @@ class Own:
         """The text's vector, of length one; None if this model cannot compare texts."""
         return list(self.likeness(self.vector(text)).numbers) if self.likeness else None
 
+    @property
+    def space(self) -> str | None:
+        """Whose vectors these are."""
+        return self.likeness.space if self.likeness else None
+
     def _labels(self, vector: np.ndarray) -> Heads:
         return {name: head(vector) for name, head in self._heads.items()}
 
@@ -158,6 +167,7 @@ class Foreign:
     urgent = 0.5
     grave = 0.0
     sure = 0.6
+    space = None
 
     def __init__(self, directory: Path, name: str) -> None:
         config = json.loads((directory / "config.json").read_text(encoding="utf-8"))

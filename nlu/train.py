@@ -2,14 +2,16 @@
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from nlu.evaluate import figures, publish
+from nlu.likeness import FILE
+from nlu.likeness_fit import TooFew, make, parted
 from nlu.model import load as load_model
 from nlu.train_calibrate import calibrate
-from nlu.train_data import extra, load, split
+from nlu.train_data import Example, extra, load, split
 from nlu.train_export import export, write_heads
 from nlu.train_loop import SAVED, Loop
 from nlu.train_net import Net
@@ -47,8 +49,22 @@ def train(
     export(net.encoder, net.tokenizer, out_dir)
     write_heads(out_dir, net.heads.arrays(), name=out_dir.name or NAME)
     calibrate(out_dir, parts.validation)
+    compare(out_dir, parts.train, progress)
     progress("evaluating on the held-out part")
     result: dict[str, Any] = figures(load_model(out_dir), parts.held_out, [*learn, *parts.validation], None, progress)
     result = rounded(result | {"learned": len(learn)})
     publish(out_dir, load_model(out_dir), parts.held_out, result)
     return result
+
+
+def compare(out_dir: Path, learn: Sequence[Example], progress: Callable[[str], None]) -> None:
+    """Make a model directory able to compare texts, for similar cases; on what it learned from, and nothing else.
+
+    Where that is too little the model serves without, which `progress` is told.
+    """
+    (out_dir / FILE).unlink(missing_ok=True)  # of an encoder that stood there before
+    alone, _ = parted(learn)
+    try:
+        make(out_dir, alone)
+    except TooFew as fault:
+        progress(f"no similar cases with this model: {fault}")

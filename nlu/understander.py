@@ -30,6 +30,7 @@ class Settings(BaseModel):
     model: str | None = None  # a directory, a name under nlu/models, a hub name on this machine; null: the shipped one
     threshold: float | None = Field(default=None, ge=0, le=1)  # from which confidence the bot need not ask
     enabled: bool = True  # false: rules only
+    speech: str | None = None  # a directory with a speech model: voice notes are listened to
 
 
 class Reader:
@@ -45,6 +46,11 @@ class Reader:
     def source(self) -> str:
         """Who answers: "model:<name>" or "rules"."""
         return f"model:{self._model.name}" if self._model and not self.problem else "rules"
+
+    @property
+    def space(self) -> str | None:
+        """Whose vectors `embed` gives; None without a model, or with one that cannot compare texts."""
+        return self._model.space if self._model else None
 
     async def understand(self, text: str, hint: Hint) -> Understanding:
         """Read one message."""

@@ -88,5 +88,9 @@ class Understander(Protocol):
     async def understand(self, text: str, hint: Hint) -> Understanding:
         """Read one message."""
 
+    @property
+    def space(self) -> str | None:
+        """Whose vectors `embed` gives, as in `Embedding`; None: it gives none."""
+
     async def embed(self, texts: Sequence[str]) -> list[list[float]] | None:
         """Vectors of the texts, or None when there is no model."""

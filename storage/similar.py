@@ -78,6 +78,31 @@ _KEPT = """
 SELECT EXISTS (SELECT FROM information_schema.columns
                 WHERE table_name = 'case_embeddings' AND column_name = 'embedding')
 """
+# A page of the walk through the cases, newest first; of those that lack a vector of this model, the words.
+_PAGE = """
+SELECT page.id, page.opened_at, CASE WHEN e.case_id IS NULL THEN page.facts->'what'->>0 END
+  FROM (SELECT id, opened_at, facts FROM cases
+         WHERE {which} AND merged_into IS NULL AND (opened_at, id) < (%(at)s, %(id)s)
+         ORDER BY opened_at DESC, id DESC LIMIT %(most)s) page
+  LEFT JOIN case_embeddings e ON e.case_id = page.id AND e.model = %(model)s
+ ORDER BY page.opened_at DESC, page.id DESC
+"""
+RECENT = _PAGE.replace("{which}", "opened_at >= %(since)s")
+OPEN = _PAGE.replace("{which}", "closed_at IS NULL")
+"""Those that were opened long ago and are open still."""
+
+LACKING = """
+SELECT count(*) FROM cases k
+ WHERE (k.closed_at IS NULL OR k.opened_at >= %s) AND k.merged_into IS NULL AND k.facts->'what'->>0 <> ''
+   AND NOT EXISTS (SELECT FROM case_embeddings e WHERE e.case_id = k.id AND e.model = %s)
+"""
+# of a case that is gone, or whose words are others by now, nothing is written; who talks about it is not held up
+_RENEW = """
+INSERT INTO case_embeddings (case_id, embedding, model, created_at)
+SELECT id, %s::vector, %s, %s FROM cases WHERE id = %s AND facts->'what'->>0 = %s FOR KEY SHARE
+    ON CONFLICT (case_id) DO UPDATE
+   SET embedding = excluded.embedding, model = excluded.model, created_at = excluded.created_at
+"""
 _FIND = (
     "SELECT * FROM similar_cases(%s, %s, %s) AS alike"
     " WHERE NOT EXISTS (SELECT 1 FROM cases WHERE cases.code = alike.code AND merged_into IS NOT NULL)"
@@ -98,6 +123,15 @@ class SimilarCase:
     likeness: float  # cosine, up to 1
 
 
+@dataclass(frozen=True)
+class Looked:
+    """A case that was looked at; `words`: what it was opened with, if it lacks a vector of the model asked for."""
+
+    id: UUID
+    opened_at: datetime
+    words: str | None
+
+
 class Similar:
     """Vectors of cases. Where the extension is missing, nothing is kept and nothing found."""
 
@@ -106,8 +140,32 @@ class Similar:
 
     def keep(self, case_id: UUID, vector: Sequence[float], model: str) -> None:
         """Keep the vector of a case that this transaction opens; it goes with the next journey."""
-        numbers = f"[{','.join(f'{value:.6g}' for value in vector)}]"
-        self._scope.direct.later((_KEEP, (case_id, numbers, model, self._scope.now())))
+        self._scope.direct.later((_KEEP, (case_id, _numbers(vector), model, self._scope.now())))
+
+    def renew(self, case_id: UUID, words: str, vector: Sequence[float], model: str) -> None:
+        """Keep the vector of a case that stands already, in the place of another model's.
+
+        Only where the case is still there, with these words. The vector must have DIMENSIONS finite numbers, and the
+        table must be there: elsewhere the next journey raises.
+        """
+        values = (_numbers(vector), model, self._scope.now(), case_id, words)
+        self._scope.direct.later((_RENEW, values))
+
+    async def page(self, model: str, before: tuple[datetime, UUID], since: datetime | None, most: int) -> list[Looked]:
+        """The next cases, newest first, behind the place `before` (when opened, id): those opened `since`.
+
+        Without `since`, those that are open. Empty: there are no more. Raises where the table is missing.
+        """
+        values = {"at": before[0], "id": before[1], "most": most, "model": model}
+        if since is not None:
+            values["since"] = since
+        [found] = await self._scope.direct.run((OPEN if since is None else RECENT, values))
+        return [Looked(*row) for row in found]
+
+    async def lacking(self, model: str, since: datetime) -> int:
+        """How many of the cases that are open, or were opened since, have words and no vector of this model."""
+        [[[count]]] = await self._scope.direct.run((LACKING, (since, model)))
+        return int(count)
 
     async def to(self, case_id: UUID, *, at_least: float, limit: int) -> list[SimilarCase]:
         """The cases of other people, of the same or a kindred type, that read most like this one; nearest first."""
@@ -118,6 +176,10 @@ class Similar:
         """Whether this database keeps vectors at all."""
         [[found]] = await self._scope.direct.run((_KEPT, ()))
         return bool(found[0])
+
+
+def _numbers(vector: Sequence[float]) -> str:
+    return f"[{','.join(f'{value:.6g}' for value in vector)}]"
 
 
 def prepare(connection: Connection) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.deadlines import Deadline, decide, explain
+from bot.shipped import parsed
 from bot.terms import DATA, Term, law, read
 from bot.workdays import Workdays, version
 
@@ -271,3 +272,19 @@ def test_a_holiday_more_never_brings_the_date_forward(received: datetime, extra:
     plain = decide(received, **common)  # type: ignore[arg-type]  # mypy widens a mixed dict
     more = decide(received, extra_holidays=extra, **common)  # type: ignore[arg-type]  # as above
     assert plain.due is not None and more.due is not None and plain.due <= more.due
+
+
+def test_deadlines_yaml_has_no_section_that_nobody_reads() -> None:
+    """Hours at which people may be written to stood here as well as in contact_hours.yaml, which is what counts."""
+
+    class Noted(dict[str, object]):
+        def __getitem__(self, name: str) -> object:
+            asked.add(name)
+            return super().__getitem__(name)
+
+    asked: set[str] = set()
+    written = Noted(parsed(DATA.read_text(encoding="utf-8")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.terms.parsed", lambda text: written)
+        read("")
+    assert asked == written.keys()

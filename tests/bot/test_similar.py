@@ -41,6 +41,8 @@ class Reading:
             read_by_rules(text, hint).understanding, source="model:small", embedding=Embedding(about, "small")
         )
 
+    space = "small"
+
     async def embed(self, texts: object) -> None:
         return None
 

@@ -35,6 +35,11 @@ class Thinking:
         await self.meanwhile(text)
         return await self._rules.understand(text, hint)
 
+    @property
+    def space(self) -> str | None:
+        """The rules'."""
+        return self._rules.space
+
     async def embed(self, texts: Sequence[str]) -> list[list[float]] | None:
         """Vectors, as the rules have them."""
         return await self._rules.embed(texts)

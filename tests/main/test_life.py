@@ -122,7 +122,7 @@ def test_nothing_is_lost_when_everything_is_killed_and_ctrl_c_ends_everything_in
     for address in (f"{house.address}/\n", f"{house.address}/desk\n", f"{house.address}/health\n"):
         assert address in first.said
     health = httpx.get(f"{house.address}/health").json()
-    own = {"database", "bell", "web", "worker", "timers", "files", "alerts", "orphans", "desk cards"}
+    own = {"database", "bell", "web", "worker", "timers", "files", "alerts", "orphans", "desk cards", "older cases"}
     assert own | {"listener email", "reconciling email"} == set(health["parts"])
     assert httpx.get(house.address).headers["location"] == "/chat"
     visitor = Visitor(house)

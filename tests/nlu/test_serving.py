@@ -195,7 +195,7 @@ async def test_without_a_model_the_rules_answer(settings: Settings) -> None:
 class Breaking:
     """Somebody's model that fails at every second message."""
 
-    name, sure, urgent, grave = "breaking", 0.6, 0.5, 0.0
+    name, sure, urgent, grave, space = "breaking", 0.6, 0.5, 0.0, None
 
     def __init__(self) -> None:
         self.asked: list[str] = []

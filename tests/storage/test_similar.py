@@ -1,9 +1,11 @@
 """Vectors of cases: kept with them, found by nearness, and a database without pgvector that works like any other."""
 
+import asyncio
 import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -17,7 +19,7 @@ from storage.database import Database
 from storage.direct import blank
 from storage.embedded import Embedded
 from storage.migrate import upgrade
-from storage.similar import DIMENSIONS, NEAREST, SimilarCase
+from storage.similar import DIMENSIONS, NEAREST, OPEN, RECENT, SimilarCase
 from storage.tables import Case, Person
 from storage.transaction import Transaction
 from tests.conftest import Clock
@@ -206,6 +208,96 @@ async def test_many_cases_are_not_read_one_by_one(database: Database, database_u
     assert "case_embeddings_near" in plan and "cases_pkey" in plan, plan
     assert "Seq Scan" not in plan, plan
     assert [one.code for one in await near(database, mine, limit=1)] == ["LIKE"]
+
+
+LAST = datetime.max.replace(tzinfo=UTC), UUID(int=0)
+
+
+async def test_those_without_a_vector_of_this_model_are_found_and_get_one(
+    database: Database, database_url: str, clock: Clock
+) -> None:
+    """The words of those that lack one, newest first; what is gone or says something else by now gets none."""
+    ago = clock() - timedelta(days=1)
+    async with database.transaction() as tx:
+        old = await opened(tx, "OLD", vector(1, 0), model="m0")
+        clock.advance(timedelta(seconds=1))
+        fine = await opened(tx, "FINE", vector(1, 0))
+        gone = await opened(tx, "GONE", None)
+        mute = await opened(tx, "MUTE", None, facts={})
+        await opened(tx, "MERGED", None, merged_into=fine.id)
+        clock.advance(timedelta(seconds=1))
+        new = await opened(tx, "NEW", None)
+    async with database.transaction() as tx:
+        page = await tx.similar.page("m1", LAST, ago, 9)
+        assert [one.id for one in page] == [new.id, *sorted((fine.id, gone.id, mute.id), reverse=True), old.id]
+        assert {one.id: one.words for one in page if one.words} == {
+            one.id: f"words of {one.code}" for one in (old, gone, new)
+        }
+        after = page[1]
+        assert await tx.similar.page("m1", (after.opened_at, after.id), ago, 2) == page[2:4]
+        assert await tx.similar.page("m1", LAST, clock(), 9) == page[:1]
+        assert await tx.similar.lacking("m1", ago) == 3 == await tx.similar.lacking("m1", clock() + timedelta(days=1))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM case_events WHERE case_id = %s", (gone.id,))
+        connection.execute("DELETE FROM cases WHERE id = %s", (gone.id,))
+    async with database.transaction() as tx:
+        tx.similar.renew(old.id, "words of OLD", vector(0, 1), "m1")
+        tx.similar.renew(gone.id, "words of GONE", vector(0, 1), "m1")
+        tx.similar.renew(new.id, "other words", vector(0, 1), "m1")
+    async with database.transaction() as tx:
+        assert [one.id for one in await tx.similar.page("m1", LAST, ago, 9) if one.words] == [new.id]
+    with psycopg.connect(database_url) as connection:
+        kept = connection.execute("SELECT case_id, model, embedding::text FROM case_embeddings").fetchall()
+    assert {(case, model) for case, model, _ in kept} == {(old.id, "m1"), (fine.id, "m1")}
+    assert next(numbers for case, _, numbers in kept if case == old.id).startswith("[0,1,")
+
+
+async def test_long_open_cases_are_found_whatever_their_age(database: Database, clock: Clock) -> None:
+    async with database.transaction() as tx:
+        await opened(tx, "CLOSED", None, closed_at=clock())
+        waits = await opened(tx, "WAITS", None)
+    later = clock.advance(timedelta(days=900))
+    async with database.transaction() as tx:
+        assert await tx.similar.page("m1", LAST, later, 9) == []
+        assert [one.id for one in await tx.similar.page("m1", (later, UUID(int=0)), None, 9)] == [waits.id]
+        assert await tx.similar.lacking("m1", later) == 1
+
+
+async def test_who_talks_about_a_case_is_not_held_up_by_its_vector(database: Database) -> None:
+    async with database.transaction() as tx:
+        case = await opened(tx, "TALK", None)
+    async with database.transaction() as talk:
+        assert await talk.cases.get(case.id, lock=True)
+        async with asyncio.timeout(5), database.transaction() as tx:
+            tx.similar.renew(case.id, "words of TALK", vector(1), "m1")
+
+
+async def test_a_walk_through_many_cases_reads_no_table_whole(database: Database, database_url: str) -> None:
+    """A page of 100 costs the same among 4,000 and among a million, with all vectors there and with none."""
+    async with database.transaction() as tx:
+        like = await opened(tx, "LIKE", vector(1))
+    values = {"at": LAST[0], "id": LAST[1], "most": 100, "model": "m1", "since": datetime(2026, 1, 1, tzinfo=UTC)}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            """
+            INSERT INTO cases SELECT (k).* FROM (
+                SELECT jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid(), 'code', 'C' || n,
+                         'opened_at', c.opened_at + n * interval '1 minute',
+                         'closed_at', CASE WHEN n %% 50 > 0 THEN c.opened_at END)) AS k
+                  FROM cases c, generate_series(1, 4000) n WHERE c.id = %s) made""",
+            (like.id,),
+        )
+        for full in (False, True):
+            if full:
+                connection.execute(
+                    "INSERT INTO case_embeddings SELECT k.id, e.embedding, e.model, e.created_at"
+                    " FROM cases k, case_embeddings e WHERE k.id <> e.case_id"
+                )
+            connection.execute("ANALYZE cases, case_embeddings")
+            for query, index in ((RECENT, "cases_opened"), (OPEN, "cases_open")):
+                plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}", values))
+                assert index in plan and "Seq Scan on cases" not in plan, plan
+                assert not full or "Seq Scan" not in plan, plan  # one vector among none is read in any way
 
 
 def test_a_backup_comes_back_where_there_is_no_extension(
