@@ -12,6 +12,7 @@ from storage.tables import Message
 
 PHONE = "phone"  # in a message's `event`: the sender's own number, which the provider vouches for
 VOICE = "voice"  # in a message's `extra`: it was spoken
+TRANSCRIPT = "transcript"  # there too: what was heard; `text` stays what was typed
 TYPED = ("nps", "comment")  # questions to which a number is an answer, and not a choice that stands further above
 READ = 20_000  # characters: nobody writes more by hand, and a megabyte must not hold up the others
 
@@ -30,7 +31,12 @@ class Burst:
     @property
     def text(self) -> str:
         """The words of it that are read; all of them are kept in the messages."""
-        return "\n".join(message.text for message in self.messages if message.text)[:READ]
+        return "\n".join(filter(None, map(words_of, self.messages)))[:READ]
+
+    @property
+    def heard(self) -> str:
+        """The part of them that a machine made out of a recording."""
+        return "\n".join(one.extra[TRANSCRIPT] for one in self.messages if not one.text and one.extra.get(TRANSCRIPT))
 
     @property
     def empty(self) -> bool:
@@ -52,15 +58,21 @@ class Waiting:
     buttons: list[Button]
 
 
+def words_of(message: Message) -> str:
+    """What is read of a message: what was typed, else what was heard."""
+    return message.text or str(message.extra.get(TRANSCRIPT) or "")
+
+
 def bursts_of(waiting: Waiting) -> list[Burst]:
     """Plain words in a row belong together; a pressed (or typed) choice and an internal event stand alone."""
     found: list[Burst] = []
     plain: list[Message] = []
 
     def together(messages: Sequence[Message], pressed: str | None = None) -> Burst:
-        files = sum(waiting.files.get(message.id, 0) for message in messages)
+        # a recording that was heard is the words themselves, and no file beside them
+        files = sum(waiting.files.get(one.id, 0) for one in messages if not one.extra.get(TRANSCRIPT))
         refused = tuple(line for message in messages for line in waiting.refused.get(message.id, ()))
-        spoken = any(message.extra.get(VOICE) for message in messages) and not any(one.text for one in messages)
+        spoken = any(message.extra.get(VOICE) for message in messages) and not any(map(words_of, messages))
         return Burst(tuple(messages), files, pressed, None, refused, spoken)
 
     def close() -> None:
@@ -69,7 +81,7 @@ def bursts_of(waiting: Waiting) -> list[Burst]:
             plain.clear()
 
     for message in waiting.messages:
-        typed = None if plain or waiting.pending in TYPED else pressed_of(message.text, waiting.buttons)
+        typed = None if plain or waiting.pending in TYPED else pressed_of(words_of(message), waiting.buttons)
         pressed = message.pressed or typed
         if pressed or message.kind == "internal" or {"start", PHONE} & message.event.keys():
             close()

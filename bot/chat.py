@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from bot.bursts import TRANSCRIPT
 from bot.delivery import Deliveries
 from bot.intake import Intake
 from bot.parts import Parts
@@ -31,6 +32,7 @@ class Bubble:
     files: Sequence[FileView] = ()
     client_id: str | None = None  # what the browser called its own message
     read: bool = False
+    transcript: str | None = None  # of a voice note of mine: what a machine heard
     kind: str = "in"  # of ours: ack | answer | receipt | update | closing | agent | code | alert
 
 
@@ -113,7 +115,18 @@ class Chat:
             bubbles.append(
                 (
                     message.number,
-                    Bubble(message.id, "me", None, message.sent_at, message.text, place, (), files, client_id),
+                    Bubble(
+                        message.id,
+                        "me",
+                        None,
+                        message.sent_at,
+                        message.text,
+                        place,
+                        (),
+                        files,
+                        client_id,
+                        transcript=None if message.text else message.extra.get(TRANSCRIPT),
+                    ),
                 )
             )
         for row in outgoing:

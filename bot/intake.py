@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from bot.codes import readings
 from bot.consent import EVERYTHING
 from bot.delivery import Deliveries
 from bot.desk_line import DeskLine
+from bot.listening import held_until
 from bot.parts import Parts
 from bot.writing import say, write
 from channels.channel import Arrival, Blocked, DeliveryReport, DeskAct, Edited, Ignored, Inbound, Media, Opened
@@ -163,7 +164,7 @@ class Intake:
             conversation.last_in_at = max(conversation.last_in_at or said_at, said_at)
             if quiet and conversation.speaker == "bot":
                 await self._acknowledge(tx, conversation, contact, inbound)
-            await self._hand_on(tx, conversation)
+            await self._hand_on(tx, conversation, held_until(self._parts, message))
         await tx.ring(f"conversation:{conversation.id}")
         await tx.ring("desk")
         return Kept(conversation.id, message.id)
@@ -256,8 +257,14 @@ class Intake:
         )
         conversation.acked_at = self._parts.now()
 
-    async def _hand_on(self, tx: Transaction, conversation: Conversation) -> None:
-        """Wait for the end of the burst, or let the turn begin at once where there is no window."""
+    async def _hand_on(self, tx: Transaction, conversation: Conversation, held: datetime | None) -> None:
+        """Wait for the end of the burst, or let the turn begin at once where there is no window.
+
+        `held`: somebody listens to what was said, and wakes the turn; if not, it begins then.
+        """
+        if held is not None:
+            conversation.answer_after = held
+            return
         burst = self._parts.policy.burst(conversation.account, self._parts.features(conversation.account).burst)
         if burst > timedelta(0):
             conversation.answer_after = self._parts.now() + burst

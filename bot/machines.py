@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
-from bot.bursts import Burst
+from bot.bursts import VOICE, Burst
 from bot.parts import Parts
 from storage.folding import fold
 from storage.messages import Heard
@@ -28,13 +28,15 @@ _NO_LETTERS = re.compile(r"[\W\d_]+")
 async def why(parts: Parts, tx: Transaction, conversation: Conversation, bursts: Sequence[Burst]) -> str | None:
     """What makes these messages look like a machine's; None: a person's.
 
-    Only plain words can: nobody else presses a button, sends a file or opens a link.
+    Only plain words can: nobody else presses a button, sends a file, speaks or opens a link.
     """
     threads = parts.features(conversation.account).threads
     messages = [message for burst in bursts for message in burst.messages]
     if not messages or conversation.speaker != "bot" or not (threads or conversation.answers):
         return None
-    if any(burst.pressed or burst.files or burst.voice or burst.understanding is None for burst in bursts):
+    if any(burst.pressed or burst.files or burst.understanding is None for burst in bursts):
+        return None
+    if any(message.extra.get(VOICE) for message in messages):
         return None
     prints = [fingerprint(message.text) for message in messages]
     if min(map(len, prints)) < LETTERS:

@@ -9,6 +9,7 @@ from bot.catalogue import Catalogue
 from bot.company import Company
 from bot.policy import Policy
 from channels.channel import Channel, Features
+from nlu.speech import Transcriber
 from nlu.understanding import Understander
 from storage.database import Database
 from storage.files import Files
@@ -29,6 +30,7 @@ class Parts:
     now: Callable[[], datetime]
     choose: Callable[[int], int]  # a random number below n
     secret: bytes = field(repr=False)  # for codes and links that we sign
+    hearing: Transcriber | None = None  # who listens to voice notes; None: nobody, they are asked for in writing
 
     def features(self, account: str) -> Features:
         """What an account's channel can show; an account that was removed from the configuration can do nothing."""

@@ -8,6 +8,7 @@ from bot import states
 from bot.absorbing import FROM
 from bot.accounts import standing
 from bot.beside import joins_of, may_take, merged_into
+from bot.bursts import TRANSCRIPT
 from bot.codes import readings
 from bot.consent import TO_COLLEAGUES
 from bot.corrections import KNOCK
@@ -220,6 +221,7 @@ class Rooms:
             author="machine" if message.machine else "person",
             who=None,
             text=message.text,
+            transcript=None if message.text else message.extra.get(TRANSCRIPT),
             files=files,
             account=message.account,
             channel=self._parts.kinds.get(message.account, message.account),

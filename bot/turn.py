@@ -15,6 +15,7 @@ from bot.dialogue import effects as fx
 from bot.dialogue import events as ev
 from bot.dialogue.survey import QUESTIONS
 from bot.joins import Joins
+from bot.listening import awaited
 from bot.parts import Parts
 from bot.proofs import LINK_LENGTH, Proofs
 from bot.survey_asking import Asking
@@ -30,6 +31,7 @@ from storage.transaction import Transaction
 logger = logging.getLogger(__name__)
 ROUNDS = 5  # a wake-up looks again this often before it leaves the rest to the next
 PATIENCE = timedelta(seconds=10)  # with whoever understands; then the rules answer
+QUOTED = 280  # letters of what was heard that the customer gets to see
 TRIES = 3  # of an Answer that fails; then people are called
 
 
@@ -124,6 +126,8 @@ class Turns:
         conversation = found.conversation
         if conversation.answer_after is not None and conversation.answer_after > self._parts.now():
             return None  # still in the burst window: the ticker wakes us when it ends
+        if awaited(self._parts, found.messages):
+            return None  # somebody listens to a voice note, and wakes us; if not, the sweep does
         files: dict[UUID, int] = {}
         refused: dict[UUID, list[str]] = {}
         for attachment in found.files:
@@ -192,7 +196,10 @@ class Turns:
                 talking = await self._aside(tx, talking, burst, case, bursts[since:])
                 continue
             if not burst.empty:
+                before = len(talking.said)
                 await talking.feed(self._event(burst, talking))
+                if burst.heard and len(talking.said) > before:
+                    talking.said.insert(before, fx.Say(line="voice_heard", blanks={"words": _short(burst.heard)}))
             if talking.following is not None:
                 talking = await self._joined(tx, talking, bursts)
             limit = {"limit": f"{self._parts.policy.attachment_limit_mb:g} MB"}
@@ -344,6 +351,12 @@ def _entries(bursts: Sequence[Burst]) -> dict[str, Any]:
         # the provider's time counts where it is earlier: what waited for us during an outage had arrived all the same
         "received": min((min(one.sent_at, one.received_at) for one in messages), default=None),
     }
+
+
+def _short(heard: str) -> str:
+    """So much that the customer recognises it, on one line."""
+    line = " ".join(heard.split())
+    return line if len(line) <= QUOTED else f"{line[: QUOTED - 1].rstrip()}…"
 
 
 def _internal(event: dict[str, Any]) -> ev.Event:

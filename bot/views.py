@@ -127,6 +127,7 @@ class Entry:
     event: str | None = None
     data: Mapping[str, Any] | None = None
     may_undo: bool = False
+    transcript: str | None = None  # of a voice note: what a machine heard
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The web chat is ourselves: the outgoing row *is* the message, and the browser's stream reads it."""
 
+import mimetypes
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -88,6 +89,7 @@ class WebChat:
             sent_at=self._moment(sent_at),
             media=tuple(media),
             pressed=pressed,
+            voice=_spoken(text, media),
             language=language if language and _LANGUAGE.fullmatch(language) else None,
         )
 
@@ -115,6 +117,12 @@ class WebChat:
             return now
         _refuse(sent_at.tzinfo is None, "the time has no zone")
         return sent_at if now - _OFFLINE <= sent_at <= now else now
+
+
+def _spoken(text: str, media: Sequence[Media]) -> bool:
+    """Whether somebody sent recordings and not a word."""
+    kinds = [mimetypes.guess_type(one.name or "")[0] or "" for one in media]
+    return bool(kinds) and not text and all(kind.startswith("audio/") for kind in kinds)
 
 
 def _is_payload(pressed: str) -> bool:

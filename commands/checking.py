@@ -60,6 +60,9 @@ async def _check_channels(config: Configuration, url: str, data: Path) -> tuple[
             _say_check(None, name, fault)
         problem = built.reader.problem
         _say_check(None if problem else True, "understanding", problem or built.reader.source)
+        if (hearing := built.parts.hearing) is not None:
+            await hearing.warm()
+            _say_check(None if hearing.problem else True, "voice notes", hearing.problem or "are listened to")
         _say_check(*await similar_cases(built))
         hooks_well = await _check_webhooks(config, built.parts)
     desks = [name for name, channel in channels.items() if isinstance(channel, DeskPlace) and channel.desk]

@@ -25,6 +25,12 @@ WAITING = "WHERE conversation_id = %s AND handled_at IS NULL ORDER BY number LIM
 _MORE = "SELECT EXISTS (SELECT 1 FROM messages WHERE conversation_id = %s AND handled_at IS NULL)"
 
 
+_SPOKEN = """
+WHERE handled_at IS NULL AND kind = 'person' AND text = '' AND extra ? 'voice' AND NOT extra ?| '{transcript,unheard}'
+  AND coalesce((extra->>'listening')::timestamptz, '-infinity') <= %s
+  AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.message_id = messages.id AND a.state = 'waiting')
+ORDER BY received_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
 _HEARD = """
 SELECT m.id, m.text, m.received_at, (SELECT max(o.sent_at) FROM outgoing o
         WHERE o.conversation_id = m.conversation_id AND o.address = p.address AND o.number < m.number)
@@ -92,6 +98,25 @@ class Messages:
         """The person changed what they wrote; the caller keeps the revision."""
         message.text = text.replace("\x00", "")
         message.folded = fold(message.text)[:50_000]
+
+    async def take_spoken(self, again: timedelta) -> Message | None:
+        """The oldest voice note that waits, whose file is settled and that nobody listens to; it is ours from now on.
+
+        Whoever took it and came to an end meanwhile has it no longer after `again`.
+        """
+        now = self._scope.now()
+        found = next(iter(await self._scope.direct.find(Message, _SPOKEN, now - again)), None)
+        if found is not None:
+            found.extra = {**found.extra, "listening": now.isoformat()}
+        return found
+
+    def heard(self, message: Message, transcript: str | None) -> None:
+        """What a voice note says, or that nobody can tell; it is found by these words, and never taken for typed."""
+        extra = {name: value for name, value in message.extra.items() if name != "listening"}
+        told = {"unheard": True} if transcript is None else {"transcript": transcript.replace("\x00", "")}
+        message.extra = {**extra, **told}
+        if transcript is not None:
+            message.folded = fold(transcript)[:50_000]
 
     async def waiting(self, conversation_id: UUID, limit: int = 50) -> list[Message]:
         """What has no Answer yet, in order."""
