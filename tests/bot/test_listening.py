@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import text
 from telegram import Update
 
 from bot.chat import Chat
@@ -72,6 +73,12 @@ async def lines(world: World) -> list[str]:
     return [line for row in await outgoing(world) for line in row.lines]
 
 
+async def turns_woken(world: World) -> int:
+    async with world.parts.database.transaction() as tx:
+        found = await tx.session.exec(text("SELECT count(*) FROM procrastinate_jobs WHERE queueing_lock LIKE 'turn:%'"))
+        return int(found.one()[0])
+
+
 async def heard(world: World) -> None:
     """Listen to all that waits, and do what follows from it."""
     while await Listening(world.parts).listen():
@@ -83,6 +90,9 @@ async def heard(world: World) -> None:
 async def test_P24_a_voice_note_is_acknowledged_at_once_and_answered_as_what_it_says(world: World, ears: Ears) -> None:
     await world.write("chat", "ana", "", media=(VOICE,), voice=True)
     assert await lines(world) == ["ack"]  # and nothing else yet
+    assert await turns_woken(world) == 0
+    assert await Listening(world.parts).listen()
+    assert await turns_woken(world) == 1
     await heard(world)
     said = await lines(world)
     assert "voice_heard" in said and "voice_received" not in said and "file_received" not in said

@@ -166,6 +166,8 @@ async def test_a_hostile_recording_fails_cleanly_and_the_next_one_is_heard(tmp_p
     assert await opener.transcribe(path, "audio/ogg", None) is None and model.asked == []
     assert await opener.transcribe(recording(tmp_path / "good", tone(1)), "audio/ogg", None) == WORDS
     assert opener.ready and opener.problem is None
+    with pytest.raises(Unreadable):
+        decode(path, RATE, 10, Hostile)
 
 
 def test_numbers_that_are_none_become_silence(tmp_path: Path) -> None:
