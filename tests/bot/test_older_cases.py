@@ -140,11 +140,11 @@ async def test_one_text_that_fails_stops_not_the_others_and_a_broken_model_stops
 ) -> None:
     reading.space, reading.fails = "new", lambda text: text == ALIKE
     assert await walk(world).once() == 2
+    await world.write("chat", "zoe", "Me llegó mal la factura FV-1 y quiero que la corrijan")
     reading.asked.clear()
     reading.space, reading.fails = "newer", lambda text: True
-    await world.write("chat", "zoe", "Me llegó mal la factura FV-1 y quiero que la corrijan")
     assert await walk(world).once() == 0 and len(reading.asked) == older_cases.FAILURES
-    assert {space for _, space in kept(database_url)} == {"new", "newer"}  # what was there is left alone
+    assert [space for _, space in kept(database_url)] == ["new"] * 3  # what was there is left alone
 
 
 async def test_vectors_of_another_length_are_not_kept(

@@ -46,10 +46,18 @@ def test_the_same_text_lies_in_the_same_place_and_translations_near(model: Own) 
     )
 
 
+def test_words_that_are_read_afterwards_lie_where_they_would_have_lain(model: Own) -> None:
+    """A case keeps what was written without the blanks around it."""
+    first = model.read_whole("  Llegó rota la licuadora\n del pedido 48213. \n")[1]
+    assert first is not None and first.space == model.space
+    assert model.embed("Llegó rota la licuadora\n del pedido 48213.") == list(first.numbers)
+
+
 def test_a_trained_directory_can_compare_texts_and_too_few_messages_leave_it_without(tmp_path: Path) -> None:
     """What `acuse train --base` ends with, on a directory as its export leaves it (an older likeness among it)."""
     made = tmp_path / "mine"
     shutil.copytree(MODELS / SHIPPED, made)
+    (made / FILE).write_bytes(b"of an encoder that stood there before")
     learn = sorted(split(examples_of(DATA)).train, key=lambda one: len(one.text))[-1200:-100]
     told: list[str] = []
     compare(made, learn[:100], told.append)
