@@ -75,8 +75,9 @@ async def lines(world: World) -> list[str]:
 
 async def turns_woken(world: World) -> int:
     async with world.parts.database.transaction() as tx:
-        found = await tx.session.exec(text("SELECT count(*) FROM procrastinate_jobs WHERE queueing_lock LIKE 'turn:%'"))
-        return int(found.one()[0])
+        connection = await tx.session.connection()
+        query = "SELECT count(*) FROM procrastinate_jobs WHERE queueing_lock LIKE 'turn:%'"
+        return int((await connection.execute(text(query))).scalar_one())
 
 
 async def heard(world: World) -> None:
