@@ -279,8 +279,6 @@ class Desk:
         case.closed_at = now if to in states.CLOSED else None
         surveys = Surveys(self._parts, held.tx, self._mark)
         await (surveys.solved(case, held.line) if solved else surveys.reopened(case))
-        surveys = Surveys(self._parts, held.tx, self._mark)
-        await (surveys.solved(case, held.line) if solved else surveys.reopened(case))
         announced = ev.SolutionAnnounced(self._me.name, note or None)
         await self._news(held, announced if solved else ev.StateChanged(to, self._me.name, note or None), began)
 
