@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nlu import likeness
+from nlu import likeness, spelling
 from nlu.fold import plain
 from nlu.trim import head_and_tail, meaning
 from nlu.understanding import ACTS, SEVERITIES, TYPES, Embedding
 
 MODELS = Path(__file__).parent / "models"
-SHIPPED = "acuse-pqrs-2"
+SHIPPED = "acuse-pqrs-3"
 Heads = Mapping[str, Mapping[str, float]]  # head → label → probability
 Tokens = Callable[[str], list[int]]
 
@@ -129,6 +129,7 @@ class Own:
         self._tokens, self._session = own_tokens(directory), session(directory / "encoder.int8.onnx")
         self._heads = _heads(directory / "heads.npz", about["heads"])
         self.likeness = likeness.load(directory, self.name)
+        self._spelling = spelling.load(directory)
 
     def read(self, text: str) -> Heads:
         """Probabilities per head."""
@@ -153,7 +154,8 @@ class Own:
 
     def vector(self, text: str) -> np.ndarray:
         """What the heads read of a text."""
-        return self._vector(meaning(text))
+        read = meaning(text)
+        return self._vector(self._spelling(read) if self._spelling else read)
 
     def _vector(self, text: str) -> np.ndarray:
         feed = _only(_feed(self._tokens, self._prefix + text, self._limit), {"input_ids", "attention_mask"})

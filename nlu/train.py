@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nlu import spelling, spelling_fit
 from nlu.evaluate import figures, publish
 from nlu.likeness import FILE
 from nlu.likeness_fit import TooFew, make, parted
@@ -16,8 +17,9 @@ from nlu.train_export import export, write_heads
 from nlu.train_loop import SAVED, Loop
 from nlu.train_net import Net
 from nlu.train_scores import rounded
+from nlu.trim import meaning
 
-NAME = "acuse-pqrs-2"
+NAME = "acuse-pqrs-3"
 
 
 def train(
@@ -44,7 +46,10 @@ def train(
     learn = parts.train if limit is None else rng.sample(parts.train, min(limit, len(parts.train)))
     progress(f"{len(learn)} to learn from, {len(parts.validation)} to tune, {len(parts.held_out)} held out")
     net = Net.of(base_dir)
-    Loop(net, learn, parts.validation, epochs, rng, progress, saved=out_dir / SAVED, minutes=minutes).run()
+    out_dir.mkdir(parents=True, exist_ok=True)
+    spelling_fit.fit(out_dir, learn)
+    read = as_served(out_dir)
+    Loop(net, learn, parts.validation, epochs, rng, progress, saved=out_dir / SAVED, read=read, minutes=minutes).run()
     progress("exporting")
     export(net.encoder, net.tokenizer, out_dir)
     write_heads(out_dir, net.heads.arrays(), name=out_dir.name or NAME)
@@ -55,6 +60,12 @@ def train(
     result = rounded(result | {"learned": len(learn)})
     publish(out_dir, load_model(out_dir), parts.held_out, result)
     return result
+
+
+def as_served(out_dir: Path) -> Callable[[str], str]:
+    """What serving makes of a text before the encoder reads it: its meaning, with the typos mended."""
+    mend = spelling.load(out_dir)
+    return lambda text: mend(meaning(text)) if mend else meaning(text)
 
 
 def compare(out_dir: Path, learn: Sequence[Example], progress: Callable[[str], None]) -> None:

@@ -20,11 +20,13 @@ its dialogue act, and whether a person must be alerted at once. The labels are e
   Spanish, Portuguese and English; 33.8 M parameters. Its weights came in 4-bit blocks; fine-tuning heals most of that.
 - **Files:** `encoder.int8.onnx` (`input_ids`, `attention_mask` → `embedding` [n, 384], mean-pooled, not normalised;
   int8 per channel, seven-bit range so that processors without VNNI do not saturate), `heads.npz` and `heads.json`
-  (four linear heads with temperatures and thresholds), the tokenizer, `metrics.json`.
+  (four linear heads with temperatures and thresholds), the tokenizer, `words.npz` (what typos are mended to, and what
+  words are none), `likeness.npz` (for similar cases), `metrics.json`.
 - **Use:** put `query: ` before the text, at most 256 tokens, one text per run: dynamic int8 takes its range over the
-  batch, and a label must not depend on a neighbour. A text of capitals is read in lower case.
+  batch, and a label must not depend on a neighbour. A text of capitals is read in lower case, and a word that no
+  dictionary knows and that is one slip away from a learned one is read as that one (nlu/spelling.py).
 - **Training:** {learned} messages (nlu/data, all written for this project); encoder and heads together, soft labels for
-  the second type and for neighbouring severities, an ordinal loss for severity, rare classes weighted, half of the
+  the second type and for neighbouring severities, an ordinal loss for severity, rare classes weighted, six in ten
   messages of an epoch made careless (accents, capitals, typos); temperatures and thresholds fitted on a validation part
   with the int8 encoder (`acuse train`, docs/model.md).
 

@@ -4,7 +4,7 @@ import random
 import unicodedata
 from collections.abc import Sequence
 
-SHARE = 0.5  # of the messages of an epoch that are written carelessly
+SHARE = 0.6  # of the messages of an epoch that are written carelessly
 KEYS = ("qwertyuiop", "asdfghjklñ", "zxcvbnm")
 BESIDE = {letter: "".join(row[max(0, i - 1) : i] + row[i + 1 : i + 2]) for row in KEYS for i, letter in enumerate(row)}
 

@@ -26,7 +26,7 @@ _QUOTED = re.compile(r"^>.*$", re.MULTILINE)
 
 def meaning(text: str) -> str:
     """The part of the text that a model should read; the text itself when nothing would remain."""
-    text = _quiet(text)
+    text = _quiet(text).strip()  # a last line break would be a token
     if len(text) <= SHORT:
         return text
     unquoted = _QUOTED.sub("", text)

@@ -19,6 +19,7 @@ from nlu.phrases import folder
 from nlu.understanding import Embedding, Fact, Hint, Understanding
 
 log = logging.getLogger(__name__)
+SURE_STOP = 0.8  # from which chance the model alone may take a message for an opt-out
 MAX_TEXT = 20_000  # characters read by the rules; nobody writes more by hand
 
 
@@ -143,7 +144,7 @@ class ByRules:
         act = max(acts, key=lambda label: acts[label])
         if self._floor == "critical" and act not in ("human", "provide", "report"):
             return "report"
-        if act == "stop" and rule.act != "stop" and rule.type != "otro":
+        if act == "stop" and rule.act != "stop" and rule.type != "otro" and not _surely_no_case(heads):
             return rule.act  # an opt-out silences us: a case is worth more than the model's guess
         return rule.act if self._pending and rule.act == "provide" and act == "report" else act
 
@@ -152,6 +153,11 @@ class ByRules:
             return "low"
         levels = heads.get("severity")
         return max(levels, key=lambda label: levels[label]) if levels else self._verdict.severity
+
+
+def _surely_no_case(heads: Heads) -> bool:
+    """Both heads must say so, and the one that hears an opt-out must be sure."""
+    return heads["act"].get("stop", 0.0) >= SURE_STOP and heads["type"].get("otro", 0.0) >= 0.5
 
 
 def read_by_rules(text: str, hint: Hint) -> ByRules:

@@ -107,7 +107,7 @@ def test_all_figures_are_there_and_the_card_quotes_them(few: Path, tmp_path: Pat
 
 def test_the_command_measures_one_s_own_file_whole(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nlu.evaluate.baselines.tfidf", lambda *_: pytest.fail("nobody learned from these"))
-    ran = CliRunner().invoke(app, ["evaluate", "acuse-pqrs-2", str(few)])
+    ran = CliRunner().invoke(app, ["evaluate", "acuse-pqrs-3", str(few)])
     assert ran.exit_code == 0, ran.output
     assert "type, macro-F1 with noise" in ran.output and "human_now, recall" in ran.output
 
@@ -116,7 +116,7 @@ def test_the_command_measures_one_s_own_file_whole(few: Path, monkeypatch: pytes
     ("words", "fault"),
     [
         (["evaluate", "no-such-model"], "is no model directory"),
-        (["evaluate", "acuse-pqrs-2", "none.csv"], "none.csv cannot be read"),
+        (["evaluate", "acuse-pqrs-3", "none.csv"], "none.csv cannot be read"),
         (["train"], "Give your labelled messages"),
         (["train", "none.csv"], "none.csv cannot be read"),
         (["train", "--base", "nowhere"], "is no Hugging Face directory"),
