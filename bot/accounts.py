@@ -54,11 +54,11 @@ class Accounts:
     async def all(self) -> Sequence[AccountView]:
         """Those of the configuration, in its order, then others that rest or on which something waits."""
         async with self._parts.database.transaction() as tx:
-            last, waiting = await tx.traffic.last(), await tx.traffic.waiting()
-            told = await standing(self._parts, tx)
+            waiting, told = await tx.traffic.waiting(), await standing(self._parts, tx)
+            others = {one.name for one in told} | set(waiting)
+            names = [*self._parts.channels, *sorted(others - set(self._parts.channels))]
+            last = await tx.traffic.last(names)
         notices = {(one.name, one.what): one for one in told}
-        others = {one.name for one in told} | set(waiting)
-        names = [*self._parts.channels, *sorted(others - set(self._parts.channels))]
         return [self._view(name, last, waiting, notices) for name in names]
 
     def _view(

@@ -50,7 +50,7 @@ async def _check_channels(config: Configuration, url: str, data: Path) -> tuple[
         channels = built.parts.channels
         found = await asyncio.gather(*(_asked(channel) for channel in channels.values()))
         async with built.parts.database.transaction() as tx:
-            last, notices = await tx.traffic.last(), await standing(built.parts, tx)
+            last, notices = await tx.traffic.last(channels), await standing(built.parts, tx)
         for name, health in zip(channels, found, strict=True):
             told = filter(None, (health.detail, last_words(last.get(name), now()), health.remedy))
             _say_check(health.ok, name, "; ".join(told))

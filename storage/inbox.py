@@ -244,7 +244,8 @@ class Inbox:
           UNION
           (SELECT m.conversation_id FROM messages m, query WHERE m.search @@ q LIMIT 500)
           UNION
-          (SELECT c.id FROM contact_points cp JOIN conversations c ON c.contact_point_id = cp.id
+          (SELECT c.id FROM contact_points cp
+             JOIN conversations c ON c.person_id = cp.person_id AND c.contact_point_id = cp.id  -- its index
             WHERE cp.address = :address LIMIT 50)
         )
         {_ROW} JOIN hits ON hits.id = c.id ORDER BY c.last_at DESC, c.id DESC LIMIT :limit

@@ -159,7 +159,8 @@ class Messages:
     async def said_from(self, account: str, addresses: Sequence[str], since: datetime, limit: int) -> list[str]:
         """What somebody wrote from an address since then, oldest first; nothing whose sender may be forged."""
         said = (
-            "SELECT m.text FROM contact_points cp JOIN conversations c ON c.contact_point_id = cp.id"
+            "SELECT m.text FROM contact_points cp"
+            " JOIN conversations c ON c.person_id = cp.person_id AND c.contact_point_id = cp.id"  # its index
             " JOIN messages m ON m.conversation_id = c.id"
             " WHERE cp.account = %s AND cp.address = ANY(%s) AND m.authentic AND m.kind = 'person'"
             " AND m.received_at >= %s ORDER BY m.received_at LIMIT %s"

@@ -73,6 +73,7 @@ class Conversation(SQLModel, table=True):
         Index("conversations_due", "answer_after", postgresql_where=text("answer_after IS NOT NULL")),
         Index("conversations_flagged", "flagged_at", "id", postgresql_where=text("flagged_at IS NOT NULL")),
         Index("conversations_recent", "last_at", "id"),
+        Index("conversations_account", "account", "last_in_at"),
         Index("conversations_taken", "speaker", postgresql_where=text("speaker <> 'bot'")),
         Index("conversations_first_human", "first_human_at", postgresql_where=text("first_human_at IS NOT NULL")),
     )
@@ -289,6 +290,7 @@ class Outgoing(SQLModel, table=True):
         Index("outgoing_failed", "created_at", "id", postgresql_where=text("state IN ('failed', 'uncertain')")),
         Index("outgoing_unread", "account", "sent_at", postgresql_where=text("state = 'sent' AND fallback_at IS NULL")),
         Index("outgoing_awaiting", "created_at", postgresql_where=text("awaits_proof")),
+        Index("outgoing_account", "account", "sent_at", postgresql_where=text("sent_at IS NOT NULL")),
     )
 
     id: UUID = Field(primary_key=True)

@@ -15,15 +15,16 @@ async def test_the_last_message_of_each_account_both_ways(world: World, clock: C
     clock.advance(timedelta(minutes=5))
     await world.write("chat", "eva", "Hola", sent_at=clock() - timedelta(minutes=1))
     async with world.parts.database.transaction() as tx:
-        found = await tx.traffic.last()
+        found = await tx.traffic.last(["chat", "telegram", "email"])
     assert found == {
         "chat": Last(came=clock() - timedelta(minutes=1), gone=clock()),
         "telegram": Last(came=first + timedelta(hours=2), gone=first + timedelta(hours=2)),
+        "email": Last(),
     }
 
 
 async def test_what_has_not_left_did_not_go_out(world: World) -> None:
     await world.intake.keep("chat", world.memory("chat").write("ana", "Hola"))
     async with world.parts.database.transaction() as tx:
-        found = await tx.traffic.last()
+        found = await tx.traffic.last(["chat"])
     assert found["chat"].gone is None
