@@ -109,16 +109,30 @@ htmx.defineExtension("merge", {
 
 // ── live ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+// What a person does is answered first: fresh parts would take its form away, and htmx swaps nothing for what is gone.
+const acts = new Set();
+function acting() {
+  for (const xhr of acts) if ([XMLHttpRequest.UNSENT, XMLHttpRequest.DONE].includes(xhr.readyState)) acts.delete(xhr);
+  return acts.size > 0;
+}
+body.addEventListener("htmx:beforeSend", (event) => { if (event.detail.requestConfig.elt !== body) acts.add(event.detail.xhr); });
+body.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.requestConfig?.elt === body && acting()) { event.detail.shouldSwap = false; again = true; }
+});
+body.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.requestConfig?.elt !== body && again) { again = false; refresh(); }
+});
+
 let running = false, again = false;
 async function refresh() {
   if (!data.live) return;
-  if (running) return void (again = true);
+  if (running || acting()) return void (again = true);
   running = true;
   try {
     await htmx.ajax("GET", data.live, { source: body, target: "#flags", swap: "none" });
   } finally {
     running = false;
-    if (again) { again = false; refresh(); }
+    if (again && !acting()) { again = false; refresh(); }
   }
 }
 
