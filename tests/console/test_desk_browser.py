@@ -324,7 +324,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(live: Live, opened: Opener) ->
 
 def test_axe_finds_nothing_where_an_account_rests(live: Live, opened: Opener) -> None:
     """Issue 4, item 10: the accounts' page, the banner over the list and the bar in the room."""
-    talk = reported(live, "Ferretería Andina y Compañía Limitada de Bogotá")
+    talk = reported(live, "Papelería Andina y Compañía Limitada de Boyacá")
     page = opened("marta", "/desk/accounts", reduced_motion="reduce")
     why = "El proveedor cambia el remitente esta noche y hasta mañana no podemos enviar nada por ahí"
     page.get_by_label("Motivo para pausar chat").fill(why)
@@ -348,7 +348,7 @@ def test_axe_finds_nothing_where_an_account_rests(live: Live, opened: Opener) ->
 
 def test_axe_finds_nothing_where_a_person_left_somebody_waiting(live: Live, opened: Opener) -> None:
     """Issue 2: who has it, since when, and the button to take it over."""
-    talk = reported(live, "Ferretería Andina y Compañía Limitada de Bogotá")
+    talk = reported(live, "Droguería Andina y Compañía Limitada de Tunja")
     pedro = opened("pedro", f"/desk/c/{talk}?view=all")
     take(pedro)
 
