@@ -100,7 +100,7 @@ def _remark(reply: Reply, said: Said, code: str, *, asked: bool = False) -> bool
     """
     if said.act not in ("report", "provide") or words.asks(said.text) or said.files:
         return False
-    report = said.likely in ("peticion", "queja", "reclamo", "sugerencia")
+    report = said.likely != "otro"  # praise as well: it may be of something else, and who is praised must hear of it
     if words.words_of_content(said.text) < 2 or (report and (said.facts or not asked)):
         return False
     unclear = said.act == "report" and said.likely == "otro"  # perhaps more than a remark: people see it

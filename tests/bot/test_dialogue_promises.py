@@ -205,7 +205,11 @@ def test_R013_a_case_at_the_first_report_and_never_without_its_receipt(turns: li
         free = turn.before.talk.speaker != "person" and not turn.before.talk.safety
         reported = isinstance(turn.event, ev.Said) and turn.event.act == "report" and turn.event.type != "otro"
         if reported and free and (case is None or case.solved_by == "customer"):
-            assert opened, turn.event
+            # the answer to "what should be better?" belongs to the case that people see already
+            told = "comment" in turn.before.talk.pending and any(
+                isinstance(one, fx.RecordSurvey) and one.comment for one in turn.effects
+            )
+            assert opened or told, turn.event
 
 
 @settings(max_examples=EXAMPLES)
