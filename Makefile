@@ -19,7 +19,7 @@ demo: .venv/run
 install: .venv/dev
 
 test: .venv/dev
-	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m "not soak" $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not soak" $(ARGS)
 
 soak: .venv/dev
 	@$(PY) -m pytest -n 0 -m soak --timeout 1800 $(ARGS)

@@ -25,7 +25,6 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1440, "height": 900}
 CODE = re.compile(r"(PQR|FEL)-[0-9A-HJKMNP-TV-Z]{7}")
 PATIENCE = 60_000  # milliseconds on a machine that does ten other things
-pytestmark = pytest.mark.xdist_group("demo")
 
 
 @dataclass

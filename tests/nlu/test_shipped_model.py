@@ -40,9 +40,6 @@ def predicted(held_out: list[Example]) -> Prediction:
     return predict(MODEL, [e.text for e in held_out])
 
 
-pytestmark = pytest.mark.xdist_group("shipped model")  # what was predicted once serves all
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_there(name: str) -> None:
     assert (MODEL / name).stat().st_size > 100
