@@ -42,12 +42,13 @@ def progress(catalogue: Catalogue, row: Outgoing, case: Case | None) -> dict[str
     """What a provider's template may state of a row of news: the state that its text tells, and what follows.
 
     Nothing where the text says more than that: then only a template that carries the text will do. `note`: it holds
-    a colleague's own words, which must not be lost.
+    a colleague's own words, which must not be lost; `answer`: they are the answer to the case.
     """
     if case is None:
         return {}
     if any(line.endswith("_note") for line in row.lines):
-        return {"note": row.text}
+        answer = _answer_of(catalogue, row, case)
+        return {"answer": answer} if answer else {"note": row.text}
     if row.lines != ["update"]:
         return {}
     words = {state: catalogue.line(f"status_{state}", row.language) for state in states.CaseState}
@@ -61,6 +62,15 @@ def progress(catalogue: Catalogue, row: Outgoing, case: Case | None) -> dict[str
     if state in states.CLOSED:
         return {"status": words[state]}
     return {"status": words[state], "next": catalogue.line(f"step_{state}", row.language)}
+
+
+def _answer_of(catalogue: Catalogue, row: Outgoing, case: Case) -> str:
+    """A colleague's own words in news that the answer was sent; empty where the row says anything else."""
+    if row.lines != ["update_note"]:
+        return ""
+    blanks = {"code": case.code, "status": catalogue.line(f"status_{states.S.COMUNICADO}", row.language), "note": ""}
+    begins = (catalogue.render("update_note", row.language, treatment, blanks) for treatment in ("tu", "usted"))
+    return next((row.text.removeprefix(one).strip() for one in begins if row.text.startswith(one)), "")
 
 
 def of_case(parts: Parts, say: fx.Say, case: Case, language: str) -> fx.Say:

@@ -266,7 +266,7 @@ class Outbound:
     window_open: bool = True  # False: Features.free_text_window is over, so only a template may go
     unsubscribe: str | None = None  # https://… that ends this kind of message by one POST (RFC 8058)
     blanks: Mapping[str, str] = field(default_factory=dict)
-    """What a template may state: name, code, date, status, next, …; `note`: words that only `text` carries."""
+    """What a template may state: name, code, date, status, next, answer, …; `note`: words that only `text` carries."""
 
 
 @dataclass(frozen=True)

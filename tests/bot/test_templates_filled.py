@@ -110,6 +110,36 @@ async def test_P2_a_colleague_s_words_beside_a_change_are_not_lost(world: World,
     assert "El taller la recibe mañana." in change[1] and "guía 7781" in closing[1]
 
 
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("es", "Hola Ana, tenemos una respuesta para tu caso {}: Te la cambiamos sin costo. — Responde aquí si estás"),
+        ("en", "Hi Ana, we have an answer for case {}: Te la cambiamos sin costo. — Reply here if you agree or"),
+        ("pt", "Olá Ana, temos uma resposta para o seu caso {}: Te la cambiamos sin costo. — Responda aqui se você"),
+    ],
+)
+async def test_P2_the_answer_to_a_case_goes_in_its_own_template(
+    world: World, clock: Clock, language: str, told: str
+) -> None:
+    me, talk = await three_days_later(world, clock, language)
+    await world.desk(me).move(talk, "comunicado", "Te la cambiamos sin costo.")
+    await world.sending.run(talk)
+    [sent] = world.sent("chat")
+    name, text = as_template(sent)
+    assert name == "caso_propuesta" and text.startswith(told.format(sent.code))
+
+
+def test_P2_words_beside_other_news_than_the_answer_are_no_answer() -> None:
+    for state in states.CaseState:
+        blanks = {"code": CASE.code, "status": CATALOGUE.line(f"status_{state}", "es"), "note": "Mañana."}
+        row = blank(Outgoing, language="es", lines=["update_note"], text="")
+        row.text = CATALOGUE.render("update_note", "es", "usted", blanks)
+        found = progress(CATALOGUE, row, CASE)
+        assert found == ({"answer": "Mañana."} if state == "comunicado" else {"note": row.text})
+    both = blank(Outgoing, text="x", language="es", lines=["closing_note", "closing_question"])
+    assert progress(CATALOGUE, both, CASE) == {"note": "x"}
+
+
 async def test_P2_a_closing_without_words_keeps_its_own_template(world: World, clock: Clock) -> None:
     me, talk = await three_days_later(world, clock)
     await world.desk(me).resolve(talk)
