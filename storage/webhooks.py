@@ -72,6 +72,22 @@ WITH again AS (
 )
 SELECT count(*) FROM again
 """
+_SENDERS = """
+SELECT m.id, p.name, a.address
+  FROM messages m
+  JOIN conversations c ON c.id = m.conversation_id
+  JOIN contact_points a ON a.id = c.contact_point_id
+  JOIN people p ON p.id = a.person_id
+ WHERE m.id = ANY(%s)
+"""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who wrote to us: the name that they gave or their provider did, and where from."""
+
+    name: str | None
+    address: str
 
 
 @dataclass(frozen=True)
@@ -158,6 +174,16 @@ class Webhooks:
         """Those of these entries that are messages of people or machines, in the order in which they came."""
         rest = "WHERE id = ANY(%s) AND kind <> 'internal' ORDER BY received_at, number"
         return await self._scope.direct.find(Message, rest, list(ids))
+
+    async def senders(self, ids: Sequence[UUID]) -> dict[UUID, Sender]:
+        """Who wrote each of these messages."""
+        [found] = await self._scope.direct.run((_SENDERS, (list(ids),)))
+        return {message: Sender(name, address) for message, name, address in found}
+
+    async def agents(self, ids: Sequence[UUID]) -> dict[UUID, str]:
+        """The names of these agents."""
+        [found] = await self._scope.direct.run(("SELECT id, name FROM agents WHERE id = ANY(%s)", (list(ids),)))
+        return dict(found)
 
     async def outgoing(self, ids: Sequence[UUID]) -> list[Outgoing]:
         """Rows of ours."""

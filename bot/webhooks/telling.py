@@ -11,7 +11,7 @@ from bot.webhooks.settings import Webhook
 from storage.notices import Notices
 from storage.tables import Case, Conversation, Message, Outgoing
 from storage.transaction import Transaction
-from storage.webhooks import Told, line_of
+from storage.webhooks import Sender, Told, line_of
 
 KEPT_TO_OURSELVES = ("code", "alert")  # kinds of our rows: a proof of a mailbox, a call for colleagues
 
@@ -34,6 +34,7 @@ class Telling:
         self._webhooks = webhooks
         self._kinds = kinds
         self._now = now
+        self._contents = any(one.contents for one in webhooks.values())  # who wrote is looked up for nobody else
 
     async def __call__(self, tx: Transaction, notices: Notices) -> None:
         """Append what happened to the lines of those who want to know, and wake their sending."""
@@ -64,18 +65,30 @@ class Telling:
             return known[case_id]
 
         found = [_opened(await case_of(case_id)) for case_id in notices.opened]
-        for message in await tx.webhooks.entries(list(notices.linked)) if notices.linked else []:
-            found.append(self._came(message, await case_of(notices.linked[message.id])))
+        entries = await tx.webhooks.entries(list(notices.linked)) if notices.linked else []
+        senders = await tx.webhooks.senders([one.id for one in entries]) if entries and self._contents else {}
+        for message in entries:
+            found.append(self._came(message, senders.get(message.id), await case_of(notices.linked[message.id])))
         for case_id, case in notices.changed.items():
             if case_id not in notices.opened:
                 found += self._changed(case, notices.before[case_id])
         for talk in notices.flagged.values():
             if talk.case_id is not None and talk.flagged_at is not None:
                 found.append(_flagged(talk, await case_of(talk.case_id)))
-        for row in notices.sent.values():
-            if row.case_id is not None and row.kind not in KEPT_TO_OURSELVES:
-                found.append(self._left(row, await case_of(row.case_id)))
+        left = [one for one in notices.sent.values() if one.case_id is not None and one.kind not in KEPT_TO_OURSELVES]
+        names = await self._names(tx, left)
+        for row in left:
+            assert row.case_id is not None
+            found.append(self._left(row, names.get(row.id), await case_of(row.case_id)))
         return found
+
+    async def _names(self, tx: Transaction, rows: Sequence[Outgoing]) -> Mapping[UUID, str]:
+        """By message: the agent who wrote it. What the bot says in an agent's stead is nobody's word."""
+        wrote = {row.id: UUID(row.author.removeprefix("agent:")) for row in rows if row.author.startswith("agent:")}
+        if not wrote or not self._contents:
+            return {}
+        names = await tx.webhooks.agents(list(wrote.values()))
+        return {row_id: names[agent] for row_id, agent in wrote.items() if agent in names}
 
     def _changed(self, case: Case, before: Mapping[str, Any]) -> Iterable[_News]:
         version = f"{case.last_event}:{self._now().isoformat()}"  # it happens once
@@ -90,7 +103,7 @@ class Telling:
         if solved and case.solved_at is not None:
             yield _News("case.solved", f"solved:{version}", case, {"solved_by": case.solved_by}, {})
 
-    def _came(self, message: Message, case: Case) -> _News:
+    def _came(self, message: Message, sender: Sender | None, case: Case) -> _News:
         data = {
             "message": {
                 "id": str(message.id),
@@ -101,9 +114,11 @@ class Telling:
             }
         }
         words = {"text": message.text, "subject": message.subject}
+        if sender is not None:
+            words |= {"name": sender.name, "from": shown(self._kinds.get(message.account), sender.address)}
         return _News("case.message", f"in:{message.id}", case, data, {"content": words})
 
-    def _left(self, row: Outgoing, case: Case) -> _News:
+    def _left(self, row: Outgoing, name: str | None, case: Case) -> _News:
         data = {
             "message": {
                 "id": str(row.id),
@@ -114,7 +129,8 @@ class Telling:
                 "at": _plain(row.sent_at),
             }
         }
-        words = {"text": row.text, "subject": row.subject, "to": shown(self._kinds.get(row.account), row.address)}
+        address = shown(self._kinds.get(row.account), row.address)
+        words = {"text": row.text, "subject": row.subject, "name": name, "to": address}
         return _News("case.message", f"out:{row.id}", case, data, {"content": words})
 
     def _case(self, case: Case) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -62,13 +62,18 @@ class Told:
 
 @asynccontextmanager
 async def telling(
-    url: str, clock: Clock, files: Path, receiver: Receiver | None = None, **settings: Any
+    url: str,
+    clock: Clock,
+    files: Path,
+    receiver: Receiver | None = None,
+    kinds: Mapping[str, str] = ACCOUNTS,
+    **settings: Any,
 ) -> AsyncIterator[Told]:
     """Put it together."""
     receiver = receiver or a_receiver()
     given = {"name": "crm", "url": receiver.url, "secret": SECRET, "allow_private": True, "timeout_seconds": 1}
     webhook = Webhook.model_validate(given | settings)
-    teller = Telling({"crm": webhook}, ACCOUNTS, clock)
+    teller = Telling({"crm": webhook}, kinds, clock)
     async with a_world(url, clock, files, teller=teller) as world:
         told = Told(world, receiver, webhook)
         yield told
@@ -237,6 +242,46 @@ async def test_contents_go_along_only_where_they_are_wanted(database_url: str, c
         assert came["content"]["text"] == REPORT
         assert left[-1]["content"]["to"] == "ana"
         assert came["case"]["facts"]["what"]
+
+
+async def test_with_contents_each_message_says_who_wrote_it_and_from_where(
+    database_url: str, clock: Clock, tmp_path: Path
+) -> None:
+    """A CRM opens a contact with it: name and address of the customer, the agent's name, nobody's for the bot."""
+    async with telling(database_url, clock, tmp_path, contents=True, events=["case.message"]) as told:
+        talk = await told.world.write("chat", "ana", REPORT, name="Ana Prado")
+        me = await told.world.agent(name="Pedro Ruiz")
+        await told.world.desk(me).take(talk)
+        await told.world.desk(me).reply(talk, "Hola, Ana. Ya lo reviso.", key="r1")
+        await told.world.settle(talk)
+        await told.world.write("telegram", "eva", "Me cobraron dos veces la factura 991, devuélvanme el dinero")
+        async with told.receiver.up():
+            await told.deliver()
+        said = [call.told["data"]["message"] | call.told["data"]["content"] for call in told.receiver.taken]
+        names = {(one["author"], one["channel"]): (one["name"], one.get("from", one.get("to"))) for one in said}
+        assert names[("customer", "chat")] == ("Ana Prado", "ana")
+        assert names[("customer", "telegram")] == (None, "eva")
+        assert names[("agent", "chat")] == ("Pedro Ruiz", "ana")
+        assert names[("bot", "telegram")] == (None, "eva")
+
+
+async def test_the_key_to_a_web_chat_leaves_with_no_message(database_url: str, clock: Clock, tmp_path: Path) -> None:
+    """Its address is the cookie: whoever has it reads the conversation."""
+    kinds = ACCOUNTS | {"chat": "webchat"}
+    async with telling(database_url, clock, tmp_path, kinds=kinds, contents=True) as told:
+        await told.world.write("chat", "0f" * 32, REPORT)
+        async with told.receiver.up():
+            await told.deliver()
+        came = next(one.told["data"] for one in told.receiver.taken if one.told["type"] == "case.message")
+        assert came["content"]["from"].startswith("webchat-")
+        assert not any("0f" * 32 in str(call.told) for call in told.receiver.taken)
+
+
+async def test_without_contents_nobody_is_named(told: Told) -> None:
+    await told.world.write("chat", "ana", REPORT, name="Ana Prado")
+    async with told.receiver.up():
+        await told.deliver()
+    assert told.receiver.taken and not any("Ana" in str(call.told) for call in told.receiver.taken)
 
 
 async def test_a_merged_case_is_told_with_the_one_that_goes_on(told: Told) -> None:
