@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from bot import dates, pacing
+from bot.accounts import standing
 from bot.bell import Bell, resting
 from bot.consent import TO_COLLEAGUES
 from bot.desk_line import desk_words
 from bot.parts import Parts
+from bot.views import AccountNotice
 from channels.channel import Button, ChannelError, Unavailable
 from channels.desk_place import Card, DeskPlace
 from storage.conversations import UNANSWERED
@@ -142,13 +144,14 @@ class DeskCards:
             title = self._text("card", code=case.code, type=kind)
         if conversation.urgent:
             title = f"🔴 {title}"
+        resting = [one for one in await standing(self._parts, tx) if one.name == conversation.account]
         if agent is not None:
             status = self._text("has_it", name=agent.name)
         else:
             status = self._text("waiting" if conversation.flagged_at else "bot_has_it")
         return Card(
             title=title,
-            facts=tuple(self._facts(conversation, case, person.name)),
+            facts=(*self._facts(conversation, case, person.name), *map(self._resting, resting)),
             said=tuple(one.text[:QUOTE] for one in quoted if one.text),
             status=status,
             buttons=tuple(self._buttons(agent is not None, case)),
@@ -170,6 +173,10 @@ class DeskCards:
         yield self._text("fact_status"), self._parts.catalogue.line(f"status_{case.status}", self._language)
         if case.due is not None:
             yield self._text("fact_due"), dates.day(case.due, self._language, self._parts.today())
+
+    def _resting(self, notice: AccountNotice) -> tuple[str, str]:
+        """Why what they write does not leave now: whoever answers must know that the customer has not read it."""
+        return self._text(f"fact_{notice.what}"), self._text(notice.what, why=notice.why)
 
     def _buttons(self, taken: bool, case: Case | None) -> Iterator[Button]:
         verbs = ["give_back" if taken else "take", "compose_reply", "compose_note", "escalate"]

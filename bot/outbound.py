@@ -16,7 +16,7 @@ async def outbound(parts: Parts, tx: Transaction, conversation: Conversation, ro
     features = parts.features(row.account)
     buttons = tuple(button(one["label"], one["payload"]) for one in row.buttons)
     thread: tuple[str, ...] = ()
-    if features.threads and row.account == conversation.account and row.kind not in _APART:
+    if in_its_thread(parts, conversation, row):
         thread = tuple(await tx.messages.recent_ids(conversation.id))
     windowed = features.free_text_window is not None
     return Outbound(
@@ -35,6 +35,12 @@ async def outbound(parts: Parts, tx: Transaction, conversation: Conversation, ro
         unsubscribe=await _unsubscribe(parts, tx, row),
         blanks=await _blanks(parts, tx, conversation, row) if windowed else {},
     )
+
+
+def in_its_thread(parts: Parts, conversation: Conversation, row: Outgoing) -> bool:
+    """Whether it goes into the thread that the conversation is, and not just to the person."""
+    at_home = row.account == conversation.account and row.kind not in _APART
+    return at_home and parts.features(row.account).threads
 
 
 def address(row: Outgoing) -> Address:

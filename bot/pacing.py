@@ -3,20 +3,22 @@
 from datetime import datetime, timedelta
 
 from bot.consent import purpose
+from bot.outbound import in_its_thread
 from bot.parts import Parts
+from channels.channel import Places
 from storage.pacing import Bucket, bucket
-from storage.tables import Outgoing
+from storage.tables import Conversation, Outgoing
 from storage.transaction import Transaction
 
 YIELDS = timedelta(seconds=1)  # what may wait looks again after so long
 
 
-async def turn(parts: Parts, tx: Transaction, row: Outgoing) -> datetime:
+async def turn(parts: Parts, tx: Transaction, conversation: Conversation, row: Outgoing) -> datetime:
     """When it is this row's turn: now, or later. A turn that was given is kept (`slot_at`), so nobody overtakes.
 
     Surveys and broadcasts have a queue of their own, at half the pace, and leave only where no conversation waits.
     """
-    buckets, now = _buckets(parts, row.account, row.address), parts.now()
+    buckets, now = _buckets(parts, row.account, _reader(parts, conversation, row)), parts.now()
     if not buckets:
         return now
     if purpose(row.kind) == "case":
@@ -38,9 +40,17 @@ async def turn_at(parts: Parts, tx: Transaction, account: str, place: str) -> da
     return await tx.pacing.turn(buckets) if buckets else parts.now()
 
 
-def _buckets(parts: Parts, account: str, address: str) -> list[Bucket]:
+def _reader(parts: Parts, conversation: Conversation, row: Outgoing) -> str:
+    """Who gets it: a person, or all who read in one place, where the provider counts what is said to any of them."""
+    channel = parts.channels.get(row.account)
+    if not isinstance(channel, Places) or not in_its_thread(parts, conversation, row):
+        return row.address
+    return channel.place_of(conversation.thread_key) or row.address
+
+
+def _buckets(parts: Parts, account: str, reader: str) -> list[Bucket]:
     return [
-        bucket(account if rate.per == "account" else f"{account}\n{address}", rate.messages, rate.within)
+        bucket(account if rate.per == "account" else f"{account}\n{reader}", rate.messages, rate.within)
         for rate in parts.features(account).pace
     ]
 

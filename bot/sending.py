@@ -58,14 +58,14 @@ class Sending:
             if conversation is None:
                 return None
             while (row := await self._next(tx, conversation, line.rows)) is not None:
-                if await self._may_leave(tx, row, unwelcome=row.id in line.unwelcome):
+                if await self._may_leave(tx, conversation, row, unwelcome=row.id in line.unwelcome):
                     row.state, row.sending_at, row.attempts = "sending", self._parts.now(), row.attempts + 1
                     row.slot_at = None  # the next attempt needs another turn
                     return _Taken(await outbound(self._parts, tx, conversation, row), row.attempts)
                 await tx.ring(f"conversation:{conversation_id}")
             return None
 
-    async def _may_leave(self, tx: Transaction, row: Outgoing, *, unwelcome: bool) -> bool:
+    async def _may_leave(self, tx: Transaction, conversation: Conversation, row: Outgoing, *, unwelcome: bool) -> bool:
         """What only the moment of sending tells. False: it was put off, or it goes another way.
 
         `unwelcome`: something is refused at its address, and the contact point is worth a look.
@@ -75,7 +75,7 @@ class Sending:
             await self._deliveries.failed(tx, row, why, means="message")
             return False
         now = allowed_at(self._parts.company, purpose(row.kind), self._parts.now())
-        due = now if now > self._parts.now() else await pacing.turn(self._parts, tx, row)
+        due = now if now > self._parts.now() else await pacing.turn(self._parts, tx, conversation, row)
         if due <= self._parts.now():  # asked anew: the clock has gone on, and must not put it off for ever
             return True
         row.not_before = due

@@ -75,7 +75,10 @@ class Address:
 
 @dataclass(frozen=True)
 class Rate:
-    """At most `messages` in any stretch of `within`, from one account in all or to each recipient of it."""
+    """At most `messages` in any stretch of `within`, from one account in all or to each recipient of it.
+
+    Where several recipients read in one place (`Places`), they are one.
+    """
 
     messages: int
     within: timedelta
@@ -395,6 +398,14 @@ class Stock:
     waiting: int = 0  # not read yet
     waiting_since: datetime | None = None
     problems: tuple[Health, ...] = ()  # what could not be looked into, with the remedy
+
+
+@runtime_checkable
+class Places(Protocol):
+    """A channel on which several people may be written to in one place, each in a thread of it."""
+
+    def place_of(self, thread: str) -> str | None:
+        """The place of `Inbound.thread`, if others read there as well. Pure."""
 
 
 @runtime_checkable

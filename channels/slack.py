@@ -188,6 +188,11 @@ class Slack(SlackDesk):
 
     # ---- what leaves
 
+    def place_of(self, thread: str) -> str | None:
+        """A channel, for which Slack counts our messages, whoever they are for; a direct message is one person's."""
+        channel = thread.partition(":")[0]
+        return None if channel.startswith("D") else channel
+
     async def send(self, message: Outbound) -> str:
         """Where the person wrote, in the same thread; where that is closed to us by now, in a direct message."""
         user = message.to.value.rpartition(":")[2]

@@ -17,6 +17,10 @@ TOLD = 400  # rows that need no word any more
 _LOOKS = """
     concat_ws('|', c.last_number, c.speaker, c.flagged_at, c.urgent, k.code, k.status, k.severity, k.type, k.due, (
         SELECT count(*) FROM outgoing o WHERE o.conversation_id = c.id AND o.state IN ('failed', 'uncertain')
+    ), (
+        SELECT p.since FROM pauses p WHERE p.account = c.account
+    ), (
+        SELECT f.since FROM account_faults f WHERE f.account = c.account AND f.mended_at IS NULL
     ))
 """
 _OPEN = """

@@ -16,7 +16,8 @@ from bot.catalogue import blanks_of
 from bot.desk_cards import DeskCards
 from bot.desk_line import desk_words
 from bot.hooks import Hooks
-from channels.channel import DeskAct, Forged, Undeliverable
+from bot.writing import write
+from channels.channel import Address, DeskAct, Forged, Undeliverable
 from channels.memory import Memory
 from channels.slack import Slack
 from demo.provider import Failing, Picture
@@ -399,6 +400,56 @@ async def test_in_a_shared_channel_the_talk_goes_on_without_our_name_and_others_
     colleague = office.events.message("¿almorzamos?", user="U0LUIS", channel=SHARED, thread_ts="100.1")
     assert await office.keep(colleague) is None
     assert [one.text for one in await messages(office.world)] == [HELP, "el pedido es 48213"]
+
+
+async def test_two_people_of_one_shared_channel_get_one_message_a_second_between_them(
+    office: Office, clock: Clock
+) -> None:
+    """A0, A.4: Slack counts for a channel, whoever the message is for; a direct message waits for neither."""
+    people = [("U0ROSA", SHARED, "100.1"), ("U0LUIS", SHARED, "200.1"), ("U0GIL", "D0GIL", None)]
+    talks = []
+    for who, place, ts in people:
+        office.slack.person(who, who)
+        said = office.events.mention if place == SHARED else office.events.message
+        talk = await office.keep(said(HELP, user=who, channel=place, **({"ts": ts} if ts else {})))
+        assert talk is not None
+        for _ in range(9):  # the Ack, then the Answer
+            clock.advance(timedelta(seconds=1))
+            await office.world.settle(talk)
+        talks.append(talk)
+    before = len(office.said())
+    for talk in talks:
+        async with office.world.parts.database.transaction() as tx:
+            conversation = await tx.conversations.locked(talk)
+            assert conversation is not None
+            contact = await tx.people.contact_by_id(conversation.contact_point_id)
+            to = Address(contact.account, contact.address)
+            await write(office.world.parts, tx, conversation, to, author="bot", kind="answer", text="Novedad.")
+    await send_all(office.world)
+    at_once = [one["channel"] for one in office.said()[before:]]
+    assert len(at_once) == 2 and at_once.count(SHARED) == 1
+    clock.advance(timedelta(seconds=1))
+    await send_all(office.world)
+    assert [one["channel"] for one in office.said()[before:]].count(SHARED) == 2
+    assert office.slack.slowed == []
+
+
+async def test_the_card_says_that_nothing_leaves_and_why_until_it_does(office: Office, clock: Clock) -> None:
+    here = await office.flagged()
+    async with office.world.parts.database.transaction() as tx:
+        await tx.pacing.pause("chat", "admin", "Cambio de número")
+    await office.cards.show()
+    assert "Cuenta en pausa" in office.card() and "Cambio de número. Lo que escribas sale" in office.card()
+    async with office.world.parts.database.transaction() as tx:
+        await tx.pacing.resume("chat")
+        await tx.faults.note("chat", "twilio 63018: the sender's messaging limit is reached", here)
+    await office.cards.show()
+    assert "Cuenta en pausa" not in office.card()
+    assert "El proveedor no acepta mensajes" in office.card() and "twilio 63018" in office.card()
+    async with office.world.parts.database.transaction() as tx:
+        await tx.faults.mend("chat")
+    await office.cards.show()
+    assert "no acepta" not in office.card()
 
 
 async def test_p5_twenty_calls_with_one_event_are_one_message_and_the_challenge_is_answered(office: Office) -> None:
