@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 from psycopg import AsyncConnection, OperationalError
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from pydantic.fields import FieldInfo
@@ -91,7 +92,7 @@ class Direct:
             return []
         driver = self._driver or await self._open()
         try:
-            if len(statements) == 1:
+            if len(statements) == 1 and driver.info.transaction_status is not TransactionStatus.IDLE:
                 cursors = [await driver.execute(*statements[0])]
             else:
                 async with driver.pipeline():
