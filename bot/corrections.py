@@ -25,7 +25,7 @@ from storage.transaction import Transaction
 
 logger = logging.getLogger(__name__)
 KNOCK = "knock"  # the kind of what an unproved address may read
-KINDS = ("email", "sms")  # channels whose addresses can be said over the phone, and that may write first
+KINDS = ("email", *phones.KINDS)  # channels whose addresses can be said over the phone, and that may write first
 PATIENCE = timedelta(days=7)  # for the proof; then it is on the list of what failed
 TO_ONE_ADDRESS = 3  # an hour: nobody is flooded by our mistakes
 LOOKED_AT = 10  # first messages from there in which the code is looked for
@@ -71,7 +71,7 @@ class Corrections:
             raise CannotCorrect("account")
         value = address.strip().lower() if kind == "email" else re.sub(r"[\s().-]", "", address)
         if not (_MAIL if kind == "email" else _NUMBER).fullmatch(value) or len(value) > 254:
-            raise CannotCorrect(kind)
+            raise CannotCorrect("email" if kind == "email" else "number")
         return Address(account, value)
 
     @staticmethod

@@ -8,7 +8,8 @@ from channels.channel import Address, File, Outbound
 from storage.tables import Conversation, Outgoing
 from storage.transaction import Transaction
 
-_APART = ("code", "knock", *TO_COLLEAGUES)  # of no thread, whatever conversation they stand in
+_UNPROVED = ("code", "knock")  # whoever reads them may be a stranger
+_APART = (*_UNPROVED, *TO_COLLEAGUES)  # of no thread, whatever conversation they stand in
 
 
 async def outbound(parts: Parts, tx: Transaction, conversation: Conversation, row: Outgoing) -> Outbound:
@@ -66,14 +67,17 @@ async def _window_open(parts: Parts, tx: Transaction, conversation: Conversation
     if row.as_template:
         return False
     since = parts.now() - window
-    if conversation.last_in_at is not None and conversation.account == row.account and conversation.last_in_at > since:
-        return True
+    theirs = row.account == conversation.account and row.kind not in _APART and row.fallback_of is None
+    if theirs and conversation.last_in_at is not None and conversation.last_in_at > since:
+        return True  # where the conversation is; anything else may go to another number of the same account
     heard = await tx.outbox.last_heard(row.account, row.address)  # perhaps about another case of theirs
     return heard is not None and heard > since
 
 
 async def _blanks(parts: Parts, tx: Transaction, conversation: Conversation, row: Outgoing) -> dict[str, str]:
-    """What the blanks of a template may be filled with; what is not known is left out."""
+    """What the blanks of a template may be filled with; what is not known is left out, and what a stranger may not."""
+    if row.kind in _UNPROVED:
+        return {"text": row.text}
     person = await tx.people.get(conversation.person_id)
     case = await tx.cases.get(row.case_id) if row.case_id else None
     known = {

@@ -26,7 +26,7 @@ class NotPossible(Refusal):
 
 
 class CannotCorrect(Refusal):
-    """The message cannot go to that address; `reason`: email, sms, account, same, no_case, limit or done."""
+    """The message cannot go to that address; `reason`: email, number, account, same, no_case, limit or done."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the address cannot be corrected: {reason}")
