@@ -157,7 +157,8 @@ class Fortnight:
             fields = {"subject": words.split(".")[0][:60], "thread": f"thread-{story.address}", **fields}
         elif self._parts.features(story.account).threads:
             fields = {"thread": f"C0SOPORTE:{story.began.timestamp():.6f}", **fields}
-        kept = await self._intake.keep(story.account, channel.write(story.address, words, name=story.name, **fields))
+        written = channel.write(story.address, words, name=story.name, **fields)
+        kept = await self._intake.keep(story.account, replace(written, cursor=None))  # a place no provider has heard of
         assert kept is not None
         self.messages += 1
         self._past.reach(self._past() + timedelta(seconds=self._random.uniform(1.6, 4.5)))

@@ -9,7 +9,7 @@ import httpx
 from demo.slack_api import SlackApi
 from demo.slack_blocks import buttons_of, shown
 from demo.slack_workspace import Post
-from demo.standin import Bubble, Diary, StandIn, State
+from demo.standin import Bubble, Diary, StandIn, State, brief
 
 ACTION = "|"  # between action id and value in the payload of a button
 
@@ -71,7 +71,8 @@ class SlackStandIn(SlackApi, StandIn):
         inside = post.room in self.rooms and self.rooms[post.room].private
         self.show(self.phone(post.room), bubble, tell=not inside)
         if inside and not post.only and post.thread == post.ts:
-            self.tell("carded", f"{heading or ''}: {' '.join(text.split())[:80]}")
+            first, *_ = text.splitlines() or [""]
+            self.tell("carded", ". ".join(one for one in (heading, brief(first)) if one))
         else:
             self.diary.changed(self.kind)
 

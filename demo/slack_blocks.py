@@ -8,6 +8,7 @@ from typing import Any
 
 TEXT, SECTION, FIELD, HEADER, LABEL, ID, VALUE, BLOCKS = 40_000, 3000, 2000, 150, 75, 255, 2000, 50
 _LINK = re.compile(r"<([^@#!>|][^>|]*)(?:\|([^>]*))?>")
+_QUOTE = re.compile(r"^(?:&gt;|>) ?", re.MULTILINE)  # a bar beside what somebody said
 _BOLD = re.compile(r"(?<!\w)\*([^*\n]+)\*(?!\w)")
 
 
@@ -61,7 +62,7 @@ def _said(part: Mapping[str, Any]) -> str:
 
 def _plain(text: str) -> str:
     text = _LINK.sub(lambda found: f"{found[2]} {found[1]}" if found[2] else found[1], text)
-    return html.unescape(_BOLD.sub(r"\1", text))
+    return html.unescape(_QUOTE.sub("│ ", _BOLD.sub(r"\1", text)))
 
 
 def _fits(block: Mapping[str, Any]) -> bool:

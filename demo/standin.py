@@ -1,9 +1,10 @@
 """The page's half of all stand-ins: the people's phones, and a diary of what happened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from textwrap import shorten
 from typing import Any
 
 from demo.provider import Picture, Provider
@@ -60,8 +61,12 @@ class Happening:
     at: datetime
     channel: str
     what: str  # a name in page/words
-    detail: str = ""
+    detail: str | Mapping[str, str] = ""  # or one for each language
     tone: str = ""  # "" | ok | bad
+
+    def told(self, language: str) -> str:
+        """The detail for a reader."""
+        return self.detail if isinstance(self.detail, str) else self.detail.get(language, "")
 
 
 class Diary:
@@ -73,7 +78,14 @@ class Diary:
         self.lines: list[Happening] = []
         self.watchers: list[Callable[[str], None]] = []
 
-    def write(self, channel: str, what: str, detail: str = "", tone: str = "", at: datetime | None = None) -> None:
+    def write(
+        self,
+        channel: str,
+        what: str,
+        detail: str | Mapping[str, str] = "",
+        tone: str = "",
+        at: datetime | None = None,
+    ) -> None:
         """Add a line and tell the watchers which channel it concerns."""
         self.lines.append(Happening(at or self._now(), channel, what, detail, tone))
         del self.lines[: -self._keeps]
@@ -107,10 +119,15 @@ class StandIn(Provider):
         """Put a message on a phone."""
         phone.bubbles.append(bubble)
         if tell:
-            words = " ".join(bubble.text.split())
-            self.diary.write(self.kind, "wrote" if bubble.mine else "arrived", f"{phone.name}: {words[:90]}")
+            words = brief(bubble.text)
+            self.diary.write(self.kind, "wrote" if bubble.mine else "arrived", f"{phone.name}: {words}")
         return bubble
 
     def tell(self, what: str, detail: str = "", tone: str = "") -> None:
         """Write it down."""
         self.diary.write(self.kind, what, detail, tone)
+
+
+def brief(text: str, most: int = 90) -> str:
+    """The beginning of a text on one line, up to a whole word."""
+    return shorten(text, most, placeholder=" …") if " " in text.strip()[:most] else text.strip()[:most]

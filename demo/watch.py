@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from bot import dates
+from console.desk.words import LANGUAGES, Dictionary, Words
 from demo.standin import Diary
 
 EVERY = 0.6  # seconds
@@ -31,6 +32,7 @@ class Watch:
         self._kinds = kinds
         self._since = since
         self._told: set[Any] = set()
+        self._words = Dictionary()
 
     async def run(self) -> None:
         """Until cancelled; a database that is away for a moment is asked again."""
@@ -56,24 +58,31 @@ class Watch:
     def _tell(self, row: dict[str, Any]) -> None:
         if row["kind"] not in _TOLD:
             return
-        parts = [row["code"], row["name"] or "", _detail(row)]
+        told = {}
+        for language in LANGUAGES:
+            parts = [row["code"], row["name"] or "", _detail(row, self._words[language])]
+            told[language] = ", ".join(one for one in parts if one)
         tone = "bad" if row["kind"] in _BAD else "ok" if row["kind"] == "opened" else ""
         kind = self._kinds.get(row["account"], row["account"])
-        what = f"e_{row['kind'].replace(' ', '_')}"
-        self._diary.write(kind, what, ", ".join(one for one in parts if one), tone, at=row["at"])
+        self._diary.write(kind, f"e_{row['kind'].replace(' ', '_')}", told, tone, at=row["at"])
 
 
-def _detail(row: dict[str, Any]) -> str:
+def _detail(row: dict[str, Any], words: Words) -> str:
+    """What happened, in the words that the console has for it."""
     data = row["data"]
     match row["kind"]:
         case "opened":
-            due = f", {dates.day(row['due'], 'es')}" if isinstance(row["due"], date) else ""
-            return f"{row['type']}, {row['severity']}{due}"
+            due = f", {dates.day(row['due'], words.language)}" if isinstance(row["due"], date) else ""
+            return f"{words.of('type', row['type'])}, {words.of('severity', row['severity']).lower()}{due}"
         case "moved":
-            return str(data.get("to", "")).replace("_", " ")
+            return words.of("state", str(data.get("to", "")))
         case "classified":
-            return str((data.get("type") or [""])[-1])
-        case "flagged" | "undelivered":
+            return words.of("type", str((data.get("type") or [""])[-1]))
+        case "graded":
+            return words.of("severity", str((data.get("severity") or [""])[-1]))
+        case "flagged":
+            return words.of("flag", str(data.get("reason", "")))
+        case "undelivered":
             return str(data.get("reason", ""))
         case "assigned":
             return str(data.get("to", ""))

@@ -80,3 +80,14 @@ def test_a_macro_speaks_the_customers_language_and_leaves_out_what_is_not_known(
     assert hello.title == "Presentarme"
     assert hello.text.startswith("Hello. I'm Pedro, from Nube.")
     assert all("{" not in one.text and "[[" not in one.text for one in made)
+
+
+@pytest.mark.parametrize("language", ["es", "en", "pt"])
+def test_why_a_person_is_needed_has_words_in_the_console_in_mails_and_on_cards(language: str) -> None:
+    """A reason of the program's own, as in *Motivo: undelivered*, tells nobody what to do."""
+    program = "".join(path.read_text("utf-8") for path in sorted((ROOT / "bot").rglob("*.py")))
+    set_here = set(re.findall(r'flag_reason = self\._parts\.now\(\), "(\w+)"', program))
+    in_mails = {name[7:] for name in lines(ROOT / "bot" / "utterances", language) if name.startswith("reason_")}
+    in_console = {name[5:] for name in lines(WORDS, language) if name.startswith("flag_")}
+    assert {"undelivered", "unreachable", "recovered"} <= set_here <= in_mails
+    assert in_mails == in_console
