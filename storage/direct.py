@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import DivisionByZero
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
@@ -63,10 +64,11 @@ class Direct:
         self._known: list[SQLModel] = []  # the session itself forgets what nobody else holds, and reads it again
         self.watch: Watch | None = None  # sees what will be written: new objects, and changed ones with their columns
 
-    async def run(self, *statements: Statement) -> list[list[tuple[Any, ...]]]:
+    async def run(self, *statements: Statement, last: bool = False) -> list[list[tuple[Any, ...]]]:
         """Write what is pending, then run them in their order; in one journey. Gives the rows of each.
 
-        Each sees what those before it did. Raises psycopg's errors, and Vanished.
+        Each sees what those before it did. With `last` the transaction is committed in the same journey, if anything
+        travels at all. Raises psycopg's errors, and Vanished.
         """
         sync = self._session.sync_session
         fresh: list[SQLModel] = sorted(sync.new, key=_place)
@@ -76,27 +78,30 @@ class Direct:
         self._later = []
         if self.watch is not None and (fresh or changed):
             self.watch(fresh, changed)
-        found = await self._journey([*before, *statements])
-        if not all(found[len(fresh) : len(fresh) + len(changed)]):
-            raise Vanished(", ".join(sorted({type(one).__name__ for one, _ in changed})))
+        try:
+            found = await self._journey([*before, *statements], last=last)
+        except DivisionByZero as gone:
+            raise Vanished(", ".join(sorted({type(one).__name__ for one, _ in changed}))) from gone
         for one in fresh:
             sync.expunge(one)
             self.adopt(one)
         for one, _ in changed:
             state = instance_state(one)
             state._commit_all(state.dict, sync.identity_map)  # what a flush does too; no public name does all of it
-        return found[len(before) :]
+        return found[len(before) : len(before) + len(statements)]
 
-    async def _journey(self, statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
+    async def _journey(self, statements: Sequence[Statement], *, last: bool) -> list[list[tuple[Any, ...]]]:
         if not statements:
             return []
         driver = self._driver or await self._open()
         try:
-            if len(statements) == 1 and driver.info.transaction_status is not TransactionStatus.IDLE:
+            if len(statements) == 1 and not last and driver.info.transaction_status is not TransactionStatus.IDLE:
                 cursors = [await driver.execute(*statements[0])]
-            else:
+            else:  # BEGIN travels with the first of them, COMMIT with the last
                 async with driver.pipeline():
                     cursors = [await driver.execute(*statement) for statement in statements]
+                    if last:
+                        await driver.execute("COMMIT", prepare=False)
         except OperationalError:
             if driver.closed:
                 await self._session.invalidate()  # there is nothing to roll back, and trying hides why
@@ -267,4 +272,5 @@ def _update(one: SQLModel, names: tuple[str, ...]) -> Statement:
 def _update_text(table: type[SQLModel], names: tuple[str, ...]) -> str:
     wanted = ", ".join(f"{name} = %s" for name in names)
     which = " AND ".join(f"{name} = %s" for name in _key(table))
-    return f"UPDATE {_table(table).name} SET {wanted} WHERE {which} RETURNING 1"  # noqa: S608  names of ours
+    update = f"UPDATE {_table(table).name} SET {wanted} WHERE {which} RETURNING 1"  # noqa: S608  names of ours
+    return f"WITH written AS ({update}) SELECT 1 / count(*) FROM written"  # noqa: S608  no row: nothing is committed

@@ -47,6 +47,12 @@ class Faults:
         pauses, faults = [one for one, _ in found if one is not None], [one for _, one in found if one is not None]
         return sorted(pauses, key=lambda one: one.account), sorted(faults, key=lambda one: one.account)
 
+    async def stands(self, account: str, lately: timedelta) -> bool:
+        """Whether the provider refuses what the account sends, and did so not long ago."""
+        fault = "SELECT 1 FROM account_faults WHERE account = %s AND mended_at IS NULL AND last_at > %s"
+        [found] = await self._scope.direct.run((fault, (account, self._scope.now() - lately)))
+        return bool(found)
+
     async def untold(self, pause: timedelta) -> list[AccountFault]:
         """Those that nobody was told of; one that came back only if the last word is older than `pause`."""
         return await self._scope.direct.find(AccountFault, f"WHERE {_UNTOLD} ORDER BY since", self._scope.now() - pause)

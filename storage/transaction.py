@@ -182,7 +182,7 @@ class Transaction:
         self._topics.setdefault(topic)
 
     async def complete(self) -> None:
-        """What is done once, at the end: `Database.transaction` calls it before it commits."""
+        """What is done once, at the end: the rest is written, and the commit travels with it."""
         if self._teller is not None and self._notices is not None:
             await self._scope.direct.run()  # what is still to be written is told as well
             if self._notices:
@@ -191,7 +191,7 @@ class Transaction:
         last = [self._wakes[one] for one in sorted(self._wakes)]
         if self._topics:
             last.append(ring(*self._topics))
-        await self._scope.direct.run(*last)
+        await self._scope.direct.run(*last, last=True)
         self._wakes.clear()
         self._topics.clear()
 

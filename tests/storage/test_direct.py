@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import OperationalError
 from psycopg.errors import UniqueViolation
+from psycopg.pq import TransactionStatus
 from sqlalchemy.orm import class_mapper
 from sqlmodel import SQLModel, col, delete, select
 
@@ -174,8 +175,8 @@ async def test_what_was_changed_is_written_in_one_order(database: Database, monk
     execute = psycopg.AsyncCursor.execute
 
     async def seen(cursor: psycopg.AsyncCursor[Any], query: Any, values: Any = None, **options: Any) -> Any:
-        if str(query).startswith("UPDATE"):
-            written.append((str(query).split()[1], str(values[-1])))
+        if "(UPDATE " in str(query):
+            written.append((str(query).partition("(UPDATE ")[2].split()[0], str(values[-1])))
         return await execute(cursor, query, values, **options)
 
     async with database.transaction() as tx:
@@ -187,3 +188,27 @@ async def test_what_was_changed_is_written_in_one_order(database: Database, monk
         await tx.flush()
     people, own = (sorted(str(one) for one in ids) for ids in zip(*((t.person_id, t.id) for t in talks), strict=True))
     assert written == [*(("people", one) for one in people), *(("conversations", one) for one in own)]
+
+
+async def test_the_commit_travels_with_the_last_statements(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that reads once and writes once goes twice to the server; nothing is left open behind it."""
+    async with database.transaction() as tx:
+        talk = await _talk(tx)
+    synced: list[int] = []
+    leave = psycopg.AsyncPipeline.__aexit__
+
+    async def counted(pipeline: psycopg.AsyncPipeline, *reason: Any) -> None:
+        synced.append(1)
+        await leave(pipeline, *reason)
+
+    async def forbidden(connection: psycopg.AsyncConnection[Any]) -> None:
+        assert connection.info.transaction_status is TransactionStatus.IDLE, "a commit of its own"
+
+    monkeypatch.setattr(psycopg.AsyncPipeline, "__aexit__", counted)
+    monkeypatch.setattr(psycopg.AsyncConnection, "commit", forbidden)
+    async with database.transaction() as tx:
+        seen = await tx.conversations.locked(talk.id)
+        assert seen is not None
+        seen.subject = "x"
+        await tx.ring("desk")
+    assert len(synced) == 2

@@ -111,9 +111,9 @@ async def test_a_vector_goes_in_the_journey_of_its_case_and_away_with_it(
         direct = tx._scope.direct
         journey = direct._journey
 
-        async def counted(statements: Sequence[object]) -> object:
+        async def counted(statements: Sequence[object], *, last: bool) -> object:
             journeys.append(len(statements))
-            return await journey(statements)  # type: ignore[arg-type]  # the same statements
+            return await journey(statements, last=last)  # type: ignore[arg-type]  # the same statements
 
         monkeypatch.setattr(direct, "_journey", counted)
         without = await opened(tx, "PLAIN", None)
