@@ -63,6 +63,8 @@ class Deliveries:
 
     async def _report_failed(self, tx: Transaction, row: Outgoing, report: DeliveryReport, reason: str) -> bool:
         means: Means = report.means or ("address" if report.permanent else "message")
+        if report.alert:  # a sender's limit: it passes, but somebody must know of it
+            await tx.faults.note(row.account, reason, row.conversation_id)
         return await self.failed(tx, row, reason, means=means, at=report.at, retries=report.retries)
 
     async def _of_part(self, tx: Transaction, row: Outgoing, report: DeliveryReport, part: int) -> None:
@@ -349,6 +351,7 @@ def _told(report: DeliveryReport) -> dict[str, object]:
         "recipient": report.recipient,
         "key": report.key,
         "means": report.means,
+        "alert": report.alert,
         "part": report.part,
         "last_part": report.last_part,
         "retries": [pause.total_seconds() for pause in report.retries],

@@ -106,13 +106,19 @@ class Intake:
         files = []
         for media in arrival.media or ():
             if media.content is None:
-                files.append(_File(media))
+                files.append(_File(media, refused=self._too_large(arrival.sender.account, media)))
                 continue
             try:
                 files.append(_File(media, stored=await self._parts.files.put(media.content)))
             except (TooLarge, Refused) as fault:
                 files.append(_File(media, refused=str(fault)))
         return raw, files
+
+    def _too_large(self, account: str, media: Media) -> str | None:
+        """What its sender says of it is enough to ask for a smaller one, in the very Answer."""
+        limits = (self._parts.policy.attachment_limit, self._parts.features(account).file_limit)
+        limit = min(one for one in limits if one is not None)
+        return f"larger than {limit / 1e6:.3g} MB" if (media.size or 0) > limit else None
 
     async def _keep_message(
         self, tx: Transaction, inbound: Inbound, raw: Stored | None, files: list[_File]

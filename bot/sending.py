@@ -25,6 +25,8 @@ PROVIDER_TIMEOUT = timedelta(seconds=30)
 GRACE = timedelta(seconds=10)  # `sending` for so much longer than a provider may take: whoever sent it is dead
 BACK_OFF = tuple(timedelta(seconds=s) for s in (2, 10, 30, 120, 600, 1800))
 GIVE_UP_AFTER = timedelta(hours=48)
+SPARED = timedelta(hours=6)  # since a refusal of the whole account: until then only what concerns a case is tried
+LOOK_AGAIN = timedelta(minutes=15)
 
 
 class Sending:
@@ -73,6 +75,9 @@ class Sending:
         contact = await tx.people.contact(row.account, row.address) if unwelcome else None
         if (why := refusal(contact, row.kind)) is not None:
             await self._deliveries.failed(tx, row, why, means="message")
+            return False
+        if purpose(row.kind) != "case" and await tx.faults.stands(row.account, SPARED):
+            row.not_before = self._parts.now() + LOOK_AGAIN
             return False
         now = allowed_at(self._parts.company, purpose(row.kind), self._parts.now())
         due = now if now > self._parts.now() else await pacing.turn(self._parts, tx, conversation, row)

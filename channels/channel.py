@@ -92,6 +92,7 @@ class Features:
     buttons: int = 0  # how many can stand under a message; 0: choices are numbered in the text
     text_limit: int = 4096  # characters of one message
     files: bool = True  # can carry files from us
+    file_limit: int | None = None  # bytes of a file from them that the provider hands out
     subject: bool = False  # has a subject line
     threads: bool = False  # one conversation per thread, not one per sender
     may_write_first: bool = True
@@ -177,6 +178,7 @@ class DeliveryReport:
     """What follows from a failure. Beside what Undeliverable knows: "window": the same again as a template; "later":
     the same again after the next of `retries`, else another way now; "account": the operator must mend something."""
     retries: tuple[timedelta, ...] = ()  # pauses before each new attempt, when it means "later"
+    alert: bool = False  # it will be so for others, too, until the operator does something about the account
     part: int | None = None  # of a message in several parts: which one. It has arrived when all of them have
     last_part: bool = False  # this one is the last: `part` is how many there are
     cursor: Cursor | None = None

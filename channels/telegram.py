@@ -83,6 +83,7 @@ class Telegram:
         self.features = Features(
             buttons=8,
             text_limit=int(MessageLimit.MAX_TEXT_LENGTH),
+            file_limit=int(FileSizeLimit.FILESIZE_DOWNLOAD),
             may_write_first=False,
             burst=timedelta(seconds=3),
             pace=(Rate(1, _SECOND, "recipient"), Rate(30, _SECOND)),

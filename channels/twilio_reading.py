@@ -143,6 +143,7 @@ def _report(fields: Fields, sid: str, url: str, account: str, now: datetime) -> 
         permanent=means in ("address", "opted_out"),
         means=means,
         retries=retries,
+        alert=found.alert and found.means == "later",
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -122,3 +123,18 @@ async def test_two_workers_fetch_one_file_and_it_is_there_once(world: World) -> 
     assert sum(settled) >= 1
     [row] = await rows(world, Attachment)
     assert row.state == "stored"
+
+
+async def test_A0_8_what_is_too_large_by_its_sender_s_own_word_is_asked_for_smaller_and_not_fetched(
+    database_url: str, clock: Clock, tmp_path: Path
+) -> None:
+    """A.3: Telegram hands out 20 MB at the most; the person is told at once, in the Answer."""
+    chat = Away("chat", features=replace(CHAT, file_limit=20_000_000), now=clock)
+    async with a_world(database_url, clock, tmp_path, channels={"chat": chat}) as world:
+        film = Media(name="licuadora.mp4", size=20_000_001, ref="film")
+        await world.write("chat", "ana", "Así llegó la licuadora rota", media=(film,))
+        assert await MediaFetcher(world.parts).fetch_some() == 0 and chat.asked == 0
+        [file] = await rows(world, Attachment)
+        assert (file.state, file.reason, file.size) == ("refused", "larger than 20 MB", 20_000_001)
+        assert "pesa más de 20 MB" in " ".join(one.text for one in world.sent("chat"))
+        assert [one.flag_reason for one in await world.conversations()] == [None]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -139,6 +140,43 @@ class TestTheWindow:
         await world.sending.run(talk)
         assert [one.state for one in await outgoing(world, "update")] == ["failed"]
         assert len(world.sent("chat")) == 2
+
+
+class TestALimitOfTheAccount:
+    """A.1, 63018 and 63038: the same again later, managers are told, and what may wait does not use the limit up."""
+
+    async def _limited(self, world: World, *, early: bool = False) -> UUID:
+        talk = await _talk(world)
+        await _queue(world, talk, "noticias")
+        [row] = await outgoing(world, "update")
+        told: dict[str, Any] = {"means": "later", "retries": (timedelta(minutes=5),), "alert": True, "reason": "twilio 63018"}
+        if early:  # the callback is faster than our own commit
+            await _report(world, row, provider_id="chat:2", permanent=False, **told)
+        await world.sending.run(talk)
+        if not early:
+            [row] = await outgoing(world, "update")
+            await _report(world, row, permanent=False, **told)
+        return talk
+
+    @pytest.mark.parametrize("early", [False, True])
+    async def test_managers_are_told_though_it_is_tried_again(self, world: World, early: bool) -> None:
+        await self._limited(world, early=early)
+        assert [one.state for one in await outgoing(world, "update")] == ["queued"]
+        async with world.parts.database.transaction() as tx:
+            _, faults = await tx.faults.open()
+        assert [(one.account, one.reason) for one in faults] == [("chat", "twilio 63018")]
+
+    async def test_surveys_wait_and_cases_do_not(self, world: World, clock: Clock) -> None:
+        talk = await self._limited(world)
+        before = len(world.sent("chat"))
+        await _queue(world, talk, "¿Cómo te fue?", kind="survey")
+        await _queue(world, talk, "Ya salió.", kind="agent")
+        clock.advance(timedelta(minutes=6))
+        await world.sending.run(talk)
+        assert [one.text for one in world.sent("chat")[before:]] == ["noticias", "Ya salió."]
+        clock.advance(timedelta(hours=7))
+        await world.sending.run(talk)
+        assert [one.text for one in world.sent("chat")[before:]][-1] == "¿Cómo te fue?"
 
 
 class TestWhatAFailureMeans:

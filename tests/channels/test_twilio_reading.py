@@ -296,6 +296,7 @@ def test_every_code_of_the_table_has_its_class_and_its_action(code: int) -> None
     assert (told.state, told.means) == ("failed", means) and str(code) in (told.reason or "")
     assert told.permanent == (means in ("address", "opted_out"))  # else the address is good
     assert bool(told.retries) == (means == "later")
+    assert told.alert == (VERDICTS[code].alert and means == "later")  # managers hear of a limit that passes, too
     error = fault(code, 400)
     if means == "later":
         assert isinstance(error, Unavailable) and error.retry_after == told.retries[0]
