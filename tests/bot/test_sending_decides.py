@@ -149,7 +149,12 @@ class TestALimitOfTheAccount:
         talk = await _talk(world)
         await _queue(world, talk, "noticias")
         [row] = await outgoing(world, "update")
-        told: dict[str, Any] = {"means": "later", "retries": (timedelta(minutes=5),), "alert": True, "reason": "twilio 63018"}
+        told: dict[str, Any] = {
+            "means": "later",
+            "retries": (timedelta(minutes=5),),
+            "alert": True,
+            "reason": "twilio 63018",
+        }
         if early:  # the callback is faster than our own commit
             await _report(world, row, provider_id="chat:2", permanent=False, **told)
         await world.sending.run(talk)
