@@ -15,12 +15,14 @@ from bot.corrections import KNOCK
 from bot.deadlines import Deadline, explain
 from bot.dialogue.forms import missing
 from bot.evidence import Evidence, Proof
+from bot.outbound import address
 from bot.parts import Parts
 from bot.refusals import NoSuchConversation
 from bot.satisfaction import seen
 from bot.similar import similar_to
 from bot.talking import case_facts
 from bot.views import AccountNotice, CaseView, ContactView, Entry, FileView, Line, Me, Page, Room, Undelivered
+from channels.channel import Outbound, Paid
 from storage.inbox import Filter, Place, QueueRow
 from storage.tables import Attachment, Case, CaseEvent, ContactPoint, Message, Note, Outgoing
 from storage.transaction import Transaction
@@ -253,10 +255,18 @@ class Rooms:
             channel=self._parts.kinds.get(sent.account, sent.account),
             address=sent.address if elsewhere else None,
             buttons=[one["label"] for one in sent.buttons],
+            segments=self._segments(sent),
             outgoing_kind=sent.kind,
             subject=sent.subject,
             may_undo=mine and sent.state == "queued" and sent.attempts == 0,
         )
+
+    def _segments(self, sent: Outgoing) -> int | None:
+        channel = self._parts.channels.get(sent.account)
+        if not isinstance(channel, Paid) or sent.state == "withdrawn":
+            return None
+        to, code, language = address(sent), sent.code, sent.language
+        return channel.segments(Outbound(key=str(sent.id), to=to, text=sent.text, code=code, language=language))
 
     def _contact(self, one: ContactPoint, row: QueueRow) -> ContactView:
         return ContactView(

@@ -118,6 +118,7 @@ class Entry:
     channel: str | None = None
     address: str | None = None  # where it went, when not to the conversation's own address
     buttons: Sequence[str] = ()
+    segments: int | None = None  # that are paid for what we sent, where it costs by its length
     outgoing_kind: str | None = None  # ack | answer | receipt | update | closing | agent | code | alert
     understanding: Mapping[str, Any] | None = None
     revisions: Sequence[Mapping[str, Any]] = ()

@@ -411,6 +411,14 @@ class Places(Protocol):
 
 
 @runtime_checkable
+class Paid(Protocol):
+    """A channel on which a message costs by its length."""
+
+    def segments(self, message: Outbound) -> int:
+        """How many pieces the provider charges for. Pure."""
+
+
+@runtime_checkable
 class Reconciles(Protocol):
     """A channel whose provider can be asked what it holds, so that what was missed does not stay missed."""
 

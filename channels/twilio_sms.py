@@ -79,6 +79,10 @@ class Sms(twilio.Twilio):
         plain = transliterated(text)
         return plain if len(plain) <= TEXT_LIMIT and segments(plain).count < segments(text).count else text
 
+    def segments(self, message: Outbound) -> int:
+        """How many SMS are paid for it, as it leaves."""
+        return segments(self.written(message)).count
+
     def _part(self, text: str) -> dict[str, object]:
         """Twilio's own replacing of typographic signs is a transliteration, too."""
         return {"body": text, "smart_encoded": True} if self._sms.transliterate == "auto" else {"body": text}
