@@ -109,7 +109,9 @@ class Figures:
                 types=await tx.reports.by_type(start, end),
                 waits=await tx.reports.waits(start, end),
                 standing=standing,
-                satisfaction=Satisfaction.of(standing.surveys),
+                satisfaction=Satisfaction.of(
+                    standing.surveys, asked_again=standing.asked_again, won_back=standing.won_back
+                ),
                 understood=await tx.reports.understood(start, end, self._parts.company.timezone),
             )
 

@@ -1,4 +1,4 @@
-"""How satisfied customers are, of the surveys that were counted: CSAT (I14), NPS (I15), and who was asked (P3)."""
+"""How satisfied customers are, of the surveys that were counted: CSAT (I14), NPS (I15, I16), and who was asked (P3)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +29,11 @@ class Satisfaction:
     promoters: int
     passives: int
     detractors: int
+    asked_again: int  # customers who had been detractors before and answered again
+    won_back: int  # of them: promoters now
 
     @classmethod
-    def of(cls, counts: Sequence[SurveyCount]) -> "Satisfaction":
+    def of(cls, counts: Sequence[SurveyCount], *, asked_again: int = 0, won_back: int = 0) -> "Satisfaction":
         """Put it together."""
 
         def n(which: Callable[[SurveyCount], bool]) -> int:
@@ -55,6 +57,8 @@ class Satisfaction:
             promoters=n(lambda one: one.nps is not None and one.nps >= PROMOTER),
             passives=n(lambda one: one.nps is not None and DETRACTOR < one.nps < PROMOTER),
             detractors=n(lambda one: one.nps is not None and one.nps <= DETRACTOR),
+            asked_again=asked_again,
+            won_back=won_back,
         )
 
     @property

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from storage.scope import Scope
+from storage.surveys import ASKED_AGAIN
 
 MEASURED = """
 measured AS (
@@ -52,6 +53,7 @@ _ARRIVED = (
     "EXISTS (SELECT 1 FROM outgoing o WHERE o.case_id = s.case_id AND o.kind IN ('survey', 'reminder')"
     " AND o.state IN ('delivered', 'read'))"
 )
+_AGAIN = ASKED_AGAIN.replace(":start", ":survey_from").replace(":end", ":survey_to")
 SURVEYS = {
     "asked": _SENT,
     "arrived": f"{_SENT} AND (s.state = 'answered' OR {_ARRIVED})",
@@ -66,6 +68,8 @@ SURVEYS = {
     "promoters": "s.nps >= 9",
     "passives": "s.nps BETWEEN 7 AND 8",
     "detractors": "s.nps <= 6",
+    "asked_again": f"s.case_id IN (SELECT case_id FROM ({_AGAIN}) again)",  # noqa: S608  constants
+    "won_back": f"s.case_id IN (SELECT case_id FROM ({_AGAIN}) again WHERE nps >= 9)",  # noqa: S608  constants
 }
 """What a survey may have become, as a figure counts it."""
 

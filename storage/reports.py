@@ -12,7 +12,7 @@ from sqlalchemy import text
 from storage.counted import MEASURED, Counted
 from storage.examples import Examples
 from storage.scope import Scope
-from storage.surveys import COUNTED, SurveyCount
+from storage.surveys import ASKED_AGAIN, COUNTED, SurveyCount
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Standing:
     solved_by_customer: int
     solved_by_agent_only: int
     surveys: tuple[SurveyCount, ...] = ()  # of the cases that were called solved in the period
+    asked_again: int = 0  # customers who had been detractors and answered again
+    won_back: int = 0  # of them: promoters now (I16)
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,9 @@ class Reports:
                (SELECT count(*) FROM cases WHERE solved_at >= :start AND solved_at < :end
                    AND solved_by = 'customer') AS solved_by_customer,
                (SELECT count(*) FROM cases WHERE solved_at >= :start AND solved_at < :end
-                   AND solved_by = 'agent') AS solved_by_agent_only"""  # noqa: S608  constants
+                   AND solved_by = 'agent') AS solved_by_agent_only,
+               again.asked_again, again.won_back
+          FROM (SELECT count(*) AS asked_again, count(*) FILTER (WHERE nps >= 9) AS won_back
+                  FROM ({ASKED_AGAIN}) one) again"""  # noqa: S608  constants
         [row] = await self._rows(query, {"start": start, "end": end, "today": today})
         return Standing(**row | {"surveys": tuple(SurveyCount(**one) for one in row["surveys"])})

@@ -17,6 +17,19 @@ SELECT s.state, s.reason, s.csat, s.nps, coalesce(sent.arrived, false) AS arrive
  WHERE s.planned_at >= :start AND s.planned_at < :end GROUP BY 1, 2, 3, 4, 5"""
 """Surveys of cases that were called solved from :start on and before :end, as `SurveyCount` has them (P3, I14, I15)."""
 
+_BEFORE = """
+SELECT old.nps FROM surveys old JOIN cases of ON of.id = old.case_id
+ WHERE of.person_id = c.person_id AND old.case_id <> s.case_id AND (old.nps <= 6 OR old.nps >= 9)
+   AND coalesce(old.answered_at, old.planned_at) < coalesce(s.answered_at, s.planned_at)
+ ORDER BY coalesce(old.answered_at, old.planned_at) DESC LIMIT 1"""
+ASKED_AGAIN = f"""
+SELECT DISTINCT ON (c.person_id) s.case_id, s.nps
+  FROM surveys s JOIN cases c ON c.id = s.case_id AND c.merged_into IS NULL
+ WHERE s.planned_at >= :start AND s.planned_at < :end AND s.nps IS NOT NULL AND ({_BEFORE}) <= 6
+ ORDER BY c.person_id, s.nps DESC, s.planned_at DESC"""  # noqa: S608  constants
+"""Customers who were detractors when they answered before (7 and 8 change nothing of that), and their best answer about
+a case that was called solved from :start on and before :end (I16)."""
+
 
 @dataclass(frozen=True)
 class SurveyCount:

@@ -106,6 +106,9 @@ class Findings:
         said = [self._w("surveys_some", share=n.share(told.good, told.rated), n=n.count(told.rated))]
         if told.nps is not None:
             said.append(self._w("surveys_nps", nps=n.score(told.nps), n=n.count(told.recommended)))
+        if told.asked_again:
+            blanks = {"won": n.count(told.won_back)}
+            said.append(self._w.many("surveys_won", told.asked_again, **blanks))
         return " ".join([*said, self._w("surveys_few")] if told.rated < FEW else said)
 
     def surveyed(self) -> str:

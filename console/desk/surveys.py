@@ -11,6 +11,8 @@ def surveys_table(board: Board, words: Words) -> list[list[object]]:
     rows += [[words("survey_score"), words(f"survey_{score}"), count] for score, count in told.scores.items()]
     for name, count in (("promoters", told.promoters), ("passives", told.passives), ("detractors", told.detractors)):
         rows.append([words("survey_recommend"), words(f"survey_{name}"), count])
+    for name in ("asked_again", "won_back"):
+        rows.append([words("survey_before"), words(f"survey_{name}"), getattr(told, name)])
     for name in ("asked", "arrived", "answered", "open", "unanswered", "waiting"):
         rows.append([words("surveyed"), words(f"survey_{name}"), getattr(told, name)])
     rows += [[words("survey_not_sent"), words.of("survey_not", why), count] for why, count in told.not_sent.items()]

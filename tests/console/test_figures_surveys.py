@@ -1,4 +1,4 @@
-"""The manager's page says how satisfied customers are, of how many, and who was not asked and why (P3, I14, I15)."""
+"""The manager's page says how satisfied customers are, and who was not asked and why (P3, I14-I16)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +14,7 @@ from bot.staff import Staff
 from console.desk.numbers import Numbers
 from storage.ids import uuid7_source
 from storage.listen import Bell
-from storage.tables import Outgoing, Survey
+from storage.tables import Conversation, Outgoing, Survey
 from tests.conftest import Clock
 from tests.console.conftest import a_client, a_site
 from tests.console.test_figures import see
@@ -26,6 +26,7 @@ DAY = datetime(2026, 2, 20, 15, tzinfo=UTC)
 PAGE = "/desk/figures?from=2026-02-16&to=2026-03-01"
 SCORES = [5] * 6 + [4] * 2 + [3] + [2] * 2 + [1]  # twelve, eight of them good: 66.7 %
 NPS = [9, 9, 10, 10, 9, 7, 8, 0, 6, 5, None, None]  # five promoters, three detractors of ten: +20
+BEFORE = {0: [3], 1: [2, 8], 2: [4, 9], 5: [6], 7: [1]}  # what some of them had answered about earlier cases
 NOT_SENT = ["type"] * 4 + ["harm"] * 2 + ["consent"]
 
 
@@ -35,16 +36,26 @@ async def _furnish(url: str, files: Path) -> str:
             rows = Rows(tx, uuid7_source(world.clock, Random(3).randbytes))
             surveys: list[Survey | Outgoing] = []
 
-            def one(state: str, at: datetime = DAY, arrived: bool = False, **values: Any) -> None:
-                talk = rows.conversation("telegram", at)
+            def one(
+                state: str,
+                at: datetime = DAY,
+                arrived: bool = False,
+                talk: Conversation | None = None,
+                **values: Any,
+            ) -> Conversation:
+                talk = talk or rows.conversation("telegram", at)
                 case = rows.case(talk, at, "reclamo", "low", solved_at=at, solved_by="customer", status="cerrado")
                 surveys.append(Survey(case_id=case.id, state=state, planned_at=at, **values))
                 if arrived:
                     sent = rows.left(talk, "survey", at)
                     sent.case_id, sent.state = case.id, "delivered"
+                return talk
 
-            for csat, nps in zip(SCORES, NPS, strict=True):
-                one("answered", csat=csat, nps=nps, asked_at=DAY, answered_at=DAY)
+            for number, (csat, nps) in enumerate(zip(SCORES, NPS, strict=True)):
+                talk = one("answered", csat=csat, nps=nps, asked_at=DAY, answered_at=DAY)
+                for days, old in enumerate(reversed(BEFORE.get(number, [])), 30):
+                    earlier = DAY - timedelta(days=days)
+                    one("answered", earlier, talk=talk, nps=old, answered_at=earlier)
             one("asked", arrived=True, asked_at=DAY)
             for state in ("asked", "asked", "unanswered", "unanswered"):
                 one(state, asked_at=DAY)
@@ -94,6 +105,16 @@ async def test_I15_the_nps_is_promoters_less_detractors(manager: httpx.AsyncClie
     assert page.row("De 0 a 6")[1:] == ["3", "30,0\xa0%"]
 
 
+async def test_I16_detractors_who_are_promoters_after_a_case_that_was_mended(manager: httpx.AsyncClient) -> None:
+    """Whoever had turned before is not counted again, and a 7 or 8 in between changes nothing."""
+    page = await see(manager, PAGE)
+    assert page.row("Respondieron otra vez") == ["Respondieron otra vez", "4", "100,0\xa0%"]
+    assert page.row("Ahora dan 9 o 10") == ["Ahora dan 9 o 10", "2", "50,0\xa0%"]
+    assert "De 4 clientes que antes dieron de 0 a 6 y respondieron otra vez, 2 dan ahora 9 o 10." in page.words
+    nobody = await see(manager, "/desk/figures?from=2026-02-01&to=2026-02-02")
+    assert nobody.row("Ahora dan 9 o 10") == ["Ahora dan 9 o 10", "0", "–"]
+
+
 async def test_P3_who_was_asked_and_why_not(manager: httpx.AsyncClient) -> None:
     page = await see(manager, PAGE)
     assert "De 25 casos resueltos se preguntó en 17, y respondió el 70,6\xa0%." in page.words
@@ -115,7 +136,7 @@ async def test_P3_who_was_asked_and_why_not(manager: httpx.AsyncClient) -> None:
 async def test_each_number_opens_just_the_cases_that_it_counted(manager: httpx.AsyncClient) -> None:
     page = await see(manager, PAGE)
     links = [(text, href) for text, href in page.links if "survey=" in href]
-    assert len(links) == 5 + 1 + 3 + 6 + 3
+    assert len(links) == 5 + 1 + 3 + 2 + 6 + 3
     for text, href in links:
         listed = await see(manager, href)
         assert len([row for row in listed.rows if row and row[0].startswith("PQR-")]) == int(text), href
@@ -135,6 +156,7 @@ async def test_csv_of_the_surveys(manager: httpx.AsyncClient) -> None:
     answer = await manager.get(f"/desk/figures/surveys.csv?{PAGE.partition('?')[2]}")
     table = answer.content.decode("utf-8-sig").splitlines()
     assert table[0].startswith("Encuesta;")
+    assert "Clientes que antes dieron de 0 a 6;Ahora dan 9 o 10;2" in table
     assert "Calificación;5, muy buena;6" in table and "No preguntados;No quieren encuestas;1" in table
 
 
