@@ -11,6 +11,7 @@ from bot.shipped import shipped
 LANGUAGES = ("es", "en", "pt")
 _FOLDER = Path(__file__).parent / "utterances"
 _BLANK = re.compile(r"\{(\w+)\}")
+_FILLED = re.compile(_BLANK.pattern + r"(\.?)")  # *vuelven a las 8 a. m.*: one full stop ends both
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 _WORD_TO_WRITE = re.compile(
     r"\*([^*\n]+)\*"
@@ -76,7 +77,7 @@ class Catalogue:
         if missing:
             raise MissingBlank(f"{language}: {name}: {', '.join(missing)}")
         # one pass: what a person wrote may hold braces, and is never filled itself
-        return _BLANK.sub(lambda blank: words[blank[1]], text)
+        return _FILLED.sub(lambda blank: words[blank[1]].removesuffix(blank[2]) + blank[2], text)
 
     def answer(
         self,

@@ -197,3 +197,10 @@ def test_the_files_are_plain_and_name_nothing_twice() -> None:
         for name, text in loaded.items():
             assert isinstance(text, str) or set(text) == {"tu", "usted"}, name
             assert isinstance(text, str) or (language == "es" and text["tu"] != text["usted"]), name
+
+
+def test_an_hour_at_the_end_of_a_sentence_has_one_full_stop() -> None:
+    """*vuelven mañana a las 8 a. m..* looks careless, and stands in each message outside hours."""
+    blanks = {"back_at": "mañana a las 8 a. m."}
+    said = CATALOGUE.render("person_alerted_later", "es", "tu", blanks)
+    assert said.endswith("vuelven mañana a las 8 a. m.") and ".." not in said
