@@ -7,7 +7,7 @@ from uuid import UUID
 from bot.bell import Bell, resting
 from bot.keeper import describe
 from bot.parts import Parts
-from channels.channel import Fetches, Media, Unavailable, Undeliverable
+from channels.channel import Discards, Fetches, Media, Unavailable, Undeliverable
 from storage.files import Refused, Stored, TooLarge
 from storage.tables import Attachment
 from storage.transaction import Transaction
@@ -59,7 +59,10 @@ class MediaFetcher:
             if attachment.attempts < TRIES:
                 return False
             return await self._settle(attachment.id, state="failed", reason=describe(fault)[:300])
-        return await self._settle(attachment.id, state="stored", stored=stored)
+        settled = await self._settle(attachment.id, state="stored", stored=stored)
+        if isinstance(channel, Discards):
+            await channel.discard(media)
+        return settled
 
     async def _settle(
         self, attachment_id: UUID, *, state: str, reason: str | None = None, stored: Stored | None = None

@@ -372,6 +372,14 @@ class Fetches(Protocol):
 
 
 @runtime_checkable
+class Discards(Protocol):
+    """A channel whose provider keeps what people sent until it is told not to."""
+
+    async def discard(self, media: Media) -> None:
+        """The file is safe with us, so it need not lie at the provider any longer. Failure is harmless."""
+
+
+@runtime_checkable
 class Settles(Protocol):
     """A channel where a pressed button wants an answer after the commit."""
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, SecretStr, field_validator, model_validator
@@ -35,12 +35,11 @@ from channels.channel import (
 from channels.recent import Recent
 from channels.twilio_errors import fault, reason
 from channels.twilio_http import Http, NotAccepted
+from channels.twilio_media import Files
 from channels.twilio_parts import Gone, Part, still_good
 
 logger = logging.getLogger(__name__)
 
-MEDIA_LIMIT = 64 * 1024 * 1024  # bytes; what is kept is limited by the installation
-_REDIRECTS = 3
 _SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
@@ -59,6 +58,8 @@ class Settings(BaseModel):
     messaging_service_sid: str | None = None
     api_base_url: AnyHttpUrl | None = None
     """Another server that speaks Twilio's protocol."""
+    keep_media: bool = False
+    """Leave what people sent at Twilio, too; else it is deleted there once it is stored here."""
     public_url: AnyHttpUrl | None = None
     """Where Twilio calls this account, if it is not company.public_url."""
 
@@ -124,7 +125,7 @@ class Twilio(ABC):
         self._base = base
         self._http = Http(transport, base)
         self._client = Client(settings.account_sid, self._token, http_client=self._http)
-        self._files = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(20, pool=60))
+        self._files = Files(transport, base, (settings.account_sid, self._token))
         self._left: Recent[tuple[Gone, ...]] = Recent()  # parts of a message that have left, by our key
 
     def read(self, request: Request) -> list[Arrival]:
@@ -197,40 +198,14 @@ class Twilio(ABC):
         except (TwilioException, ValueError) as error:  # an answer that is not Twilio's
             raise Unavailable(f"twilio: an answer that cannot be read: {type(error).__name__}") from None
 
-    async def fetch(self, media: Media) -> AsyncIterator[bytes]:
+    def fetch(self, media: Media) -> AsyncIterator[bytes]:
         """Stream a file: with our credentials from Twilio, without them from wherever it points to."""
-        if not media.ref:
-            raise Undeliverable("twilio: no file", means="message")
-        if not self._is_twilio(media.ref):
-            raise Undeliverable("twilio: the file is not at Twilio", means="message")
-        address = media.ref
-        try:
-            for _ in range(_REDIRECTS + 1):
-                auth = (self._settings.account_sid, self._token) if self._is_twilio(address) else None
-                async with self._files.stream("GET", address, auth=auth) as response:
-                    if response.has_redirect_location:
-                        address = urljoin(address, response.headers["location"])
-                        continue
-                    _refuse(response.status_code)
-                    received = 0
-                    async for piece in response.aiter_bytes(65536):
-                        received += len(piece)
-                        if received > MEDIA_LIMIT:
-                            raise Undeliverable("twilio: the file is too large", means="message")
-                        yield piece
-                    return
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"twilio: the download broke off: {type(error).__name__}") from None
-        raise Undeliverable("twilio: the file points elsewhere again and again", means="message")
+        return self._files.fetch(media.ref)
 
-    def _is_twilio(self, address: str) -> bool:
-        """Whether our credentials may go there."""
-        parts = urlsplit(address)
-        if self._base:
-            own = urlsplit(self._base)
-            return (parts.scheme, parts.netloc) == (own.scheme, own.netloc)
-        host = parts.hostname or ""
-        return parts.scheme == "https" and (host == "api.twilio.com" or host.endswith(".api.twilio.com"))
+    async def discard(self, media: Media) -> None:
+        """Delete a file at Twilio; it is stored here."""
+        if not self._settings.keep_media:
+            await self._files.discard(media.ref)
 
     async def check(self) -> Health:
         """Ask whether the account is active, and whether Twilio can reach us."""
@@ -280,11 +255,4 @@ class Twilio(ABC):
 
     async def close(self) -> None:
         """Give connections back."""
-        await asyncio.gather(self._http.close(), self._files.aclose())
-
-
-def _refuse(status: int) -> None:
-    if status in (400, 404, 410):
-        raise Undeliverable("twilio: the file is gone", means="message")
-    if status != 200:
-        raise Unavailable(f"twilio: the download was answered with {status}")
+        await asyncio.gather(self._http.close(), self._files.close())

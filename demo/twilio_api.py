@@ -48,6 +48,7 @@ class TwilioApi(TwilioLine):
         self.requests: list[Request] = []
         self.typing: list[str] = []  # ids of the messages that were shown as being answered
         self.cdn = ""  # where files really are; "": here
+        self.forgotten: set[str] = set()  # files that are no longer here; whoever sent one still has it
         self.media_status: int | None = None  # what files are answered with; 307: they point to themselves
         self.content = ContentApi(account_sid, self.note)
         account = f"/{VERSION}/Accounts/{account_sid}"
@@ -59,7 +60,7 @@ class TwilioApi(TwilioLine):
                 Route(f"{account}/Messages.json", guarded(self._create), methods=["POST"]),
                 Route(f"{account}/Messages.json", guarded(self._list)),
                 Route(f"{account}/Messages/{{sid}}.json", guarded(self._fetch)),
-                Route(f"{account}/Messages/{{sid}}/Media/{{file}}", guarded(self._media)),
+                Route(f"{account}/Messages/{{sid}}/Media/{{file}}", guarded(self._media), methods=["GET", "DELETE"]),
                 Route("/cdn/{file}", self._cdn),
                 Route("/v1/Services/{sid}", guarded(self._service)),
                 Route("/v2/Channels/Senders", guarded(self._senders)),
@@ -206,9 +207,13 @@ class TwilioApi(TwilioLine):
         """Files ask for the credentials and are elsewhere, where the credentials must not go."""
         if self.media_status is not None:
             return Response(status_code=self.media_status, headers={"location": str(request.url)})
-        if request.path_params["file"] not in self.files:
+        file = request.path_params["file"]
+        if file not in self.files or file in self.forgotten:
             return refused(404, 20404, "not found")
-        return RedirectResponse(f"{self.cdn}/cdn/{request.path_params['file']}", status_code=307)
+        if request.method == "DELETE":
+            self.forgotten.add(file)
+            return Response(status_code=204)
+        return RedirectResponse(f"{self.cdn}/cdn/{file}", status_code=307)
 
     async def _cdn(self, request: Request) -> Response:
         """As a store with signed addresses: a second proof beside the signature is refused."""

@@ -25,6 +25,11 @@ class Away(Memory):
 
     trouble: Exception | None = None
     asked = 0
+    discarded = 0
+
+    async def discard(self, media: Media) -> None:
+        """Count."""
+        self.discarded += 1
 
     async def fetch(self, media: Media) -> AsyncIterator[bytes]:
         """The file, or the trouble."""
@@ -138,3 +143,17 @@ async def test_A0_8_what_is_too_large_by_its_sender_s_own_word_is_asked_for_smal
         assert (file.state, file.reason, file.size) == ("refused", "larger than 20 MB", 20_000_001)
         assert "pesa más de 20 MB" in " ".join(one.text for one in world.sent("chat"))
         assert [one.flag_reason for one in await world.conversations()] == [None]
+
+
+async def test_what_is_stored_is_not_left_at_the_provider_and_what_is_not_stays(
+    database_url: str, clock: Clock, tmp_path: Path
+) -> None:
+    chat = Away("chat", features=CHAT, now=clock)
+    chat.files["photo"] = PHOTO
+    async with a_world(database_url, clock, tmp_path, channels={"chat": chat}) as world:
+        await world.write("chat", "ana", "Así llegó", media=(Media(name="foto.png", ref="photo"),))
+        chat.trouble = Unavailable("away")
+        assert await MediaFetcher(world.parts).fetch_some() == 0 and chat.discarded == 0
+        chat.trouble = None
+        clock.advance(timedelta(minutes=10))
+        assert await MediaFetcher(world.parts).fetch_some() == 1 and chat.discarded == 1

@@ -1,6 +1,7 @@
 """WhatsApp and SMS on the wire: each call judged by Twilio's own descriptions."""
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -460,6 +461,32 @@ async def test_a_file_is_fetched_with_our_credentials_and_the_redirect_without(
         ("api.twilio.com", "Basic"),
         ("mms.example-cdn.com", ""),
     ]
+
+
+async def test_a_file_that_is_stored_here_is_deleted_at_twilio_and_nowhere_else(
+    whatsapp: WhatsApp, twilio: TwilioApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A.1: what people sent does not lie with the provider for years."""
+    caplog.set_level(logging.INFO)
+    at_twilio, _ = twilio.keep("MM1", "audio/ogg", b"OggS")
+    await whatsapp.discard(Media(ref=at_twilio))
+    assert [(one.method, one.url.hostname) for one in twilio.requests] == [("DELETE", "api.twilio.com")]
+    with pytest.raises(Undeliverable):
+        await received(whatsapp, Media(ref=at_twilio))
+    await whatsapp.discard(Media(ref=at_twilio))  # it is gone already
+    asked = len(twilio.requests)
+    await whatsapp.discard(Media(ref="https://evil.example/x"))
+    assert len(twilio.requests) == asked and "a file stays" not in caplog.text
+
+
+async def test_who_wants_to_keeps_files_at_twilio(twilio: TwilioApi, clock: Clock) -> None:
+    settings = Settings.model_validate({**SECTION, "keep_media": True})
+    house = House(b"secret", public_url=HERE, company="Nube")
+    keeps = WhatsApp("whatsapp", settings, now=clock, house=house, transport=wire(twilio))
+    at_twilio, _ = twilio.keep("MM1", "audio/ogg", b"OggS")
+    await keeps.discard(Media(ref=at_twilio))
+    assert twilio.requests == []
+    await keeps.close()
 
 
 @pytest.mark.parametrize(
