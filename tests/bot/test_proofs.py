@@ -209,7 +209,7 @@ class TestLinks:
 
 
 class TestStatusByCode:
-    """L-2 R012: whoever has the code may know the state; the rest is for the person."""
+    """A0-9 L-2 R012: whoever has the code may know the state; the rest is for the person."""
 
     async def _case(self, world: World) -> Case:
         await world.write("chat", "ana", BROKEN)

@@ -58,7 +58,7 @@ async def _hangs(_: str) -> None:
 
 
 async def test_a_burst_gets_one_answer(database_url: str, clock: Clock, tmp_path: Path) -> None:
-    """R005: five messages in six seconds, one Ack and one Answer, after three seconds of silence."""
+    """A0-5 R005: five messages in six seconds, one Ack and one Answer, after three seconds of silence."""
     policy = Policy(burst_seconds={"chat": 3})
     async with a_world(database_url, clock, tmp_path, policy=policy) as world:
         for words in ("Hola", "compré una licuadora", "pedido 48213", "llegó rota", "quiero otra"):
@@ -110,7 +110,7 @@ async def test_what_arrives_while_the_model_thinks_gets_its_own_answer(
 
 
 async def test_two_turns_at_once_answer_once(world: World) -> None:
-    """The engine never does it; if it did, one of them would be rolled back whole."""
+    """A0-6: the engine never does it; if it did, one of them would be rolled back whole."""
     await world.intake.keep("chat", world.memory("chat").write("ana", BROKEN))
     [talk] = await world.conversations()
     await asyncio.gather(*(world.turns.run(talk.id) for _ in range(5)), return_exceptions=True)

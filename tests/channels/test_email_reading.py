@@ -103,6 +103,7 @@ def test_a_reply_names_what_it_answers_nearest_first_and_its_thread() -> None:
 
 
 def test_an_empty_or_repeated_message_id_swallows_no_mail() -> None:
+    """A0-2: without an id of its own a mail is known by what it holds."""
     empty = read("empty-id")
     other = READER.read(raw("empty-id") + b"y", AT)
     assert isinstance(other, Inbound) and empty.provider_id is None

@@ -323,6 +323,7 @@ async def test_a_button_that_cannot_be_settled_does_no_harm(telegram: Telegram, 
 async def test_the_token_is_never_logged(
     telegram: Telegram, network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A0-12: also where the address of a file holds it."""
     caplog.set_level(logging.DEBUG)
     network.answers = [
         ok(SENT),
