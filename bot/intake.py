@@ -1,7 +1,7 @@
 """Take in what arrives: in one transaction it is kept, acknowledged and handed on, and only then confirmed."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -197,10 +197,12 @@ class Intake:
             )
 
     async def _conversation(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> Conversation:
-        """The thread that this belongs to, locked. Mail: our reply address, References, then a code."""
+        """The thread that this belongs to, locked. Mail: our reply address, References, then a code in the subject."""
         if not self._parts.features(contact.account).threads:
             return await tx.conversations.of(contact)
-        known = await self._by_token(tx, contact, inbound) or await self._by_reference(tx, contact, inbound)
+        known = await self._by_token(tx, contact, inbound.signed) or await self._by_reference(tx, contact, inbound)
+        if known is None or known.person_id != contact.person_id:  # a mail of somebody else's that was forwarded
+            known = await self._by_token(tx, contact, inbound.tokens)
         if known is not None and known.closed_at is None and known.contact_point_id == contact.id:
             locked = await tx.conversations.locked(known.id)
             assert locked is not None
@@ -227,9 +229,9 @@ class Intake:
         ours = await tx.outbox.by_provider_ids(contact.account, inbound.replies_to)
         return ours is not None and ours.address == contact.address
 
-    async def _by_token(self, tx: Transaction, contact: ContactPoint, inbound: Inbound) -> Conversation | None:
+    async def _by_token(self, tx: Transaction, contact: ContactPoint, tokens: Sequence[str]) -> Conversation | None:
         """A code opens a thread only to a person whose case it is: else anybody could write into it."""
-        for token in inbound.tokens:
+        for token in tokens:
             codes = readings(token)
             case = await tx.cases.by_code(*codes) if codes else None
             if case is not None and case.person_id == contact.person_id:

@@ -134,6 +134,7 @@ class Inbound:
     thread: str | None = None  # only where Features.threads: the root of the thread
     replies_to: tuple[str, ...] = ()  # provider ids that it answers, nearest first
     tokens: tuple[str, ...] = ()  # case codes or reply tokens found in addresses or the subject
+    signed: tuple[str, ...] = ()  # those of them that stand in a reply address that we signed
     subject: str | None = None
     subject_changed: bool = False  # an answer under another subject: perhaps a new matter, so ask
     language: str | None = None  # what the provider says of the person's language

@@ -122,6 +122,7 @@ class Reader:
             thread=_root(mail) or own_id or _key(own_id, raw, mail),
             replies_to=replies_to,
             tokens=self._tokens(mail, subject),
+            signed=self._signed(mail),
             subject=subject or None,
             machine=machine,
             authentic=self._is_authentic(mail, raw),
@@ -152,8 +153,12 @@ class Reader:
 
     def _tokens(self, mail: Mail, subject: str) -> tuple[str, ...]:
         """Case codes: first those in reply addresses that we signed, then those that the subject shows."""
-        signed = [code for _, one in addresses(mail, *_RECEIVERS) if (code := self.marks.code_of(one))]
-        return tuple(dict.fromkeys([*signed, *(match[0].upper() for match in _CODE.finditer(subject))]))
+        shown = (match[0].upper() for match in _CODE.finditer(subject))
+        return tuple(dict.fromkeys([*self._signed(mail), *shown]))
+
+    def _signed(self, mail: Mail) -> tuple[str, ...]:
+        found = (self.marks.code_of(one) for _, one in addresses(mail, *_RECEIVERS))
+        return tuple(dict.fromkeys(code for code in found if code))
 
     def unfetched(
         self, key: str, head: bytes, received_at: datetime, why: str, *, cursor: Cursor | None = None

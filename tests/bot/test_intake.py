@@ -16,6 +16,7 @@ from tests.conftest import Clock
 from tests.world import World, a_world
 
 BROKEN = "Compré una licuadora, pedido 48213, y llegó rota. Quiero otra."
+OTHER = "El técnico del pedido 99120 nunca vino a instalar la nevera."
 
 
 async def test_a_message_that_comes_twenty_times_at_once_is_one_message(world: World) -> None:
@@ -292,6 +293,20 @@ class TestMailThreads:
         mine, strange = sorted(await world.conversations(), key=lambda one: one.id != talk)
         assert strange.case_id != mine.case_id
         assert all(code not in one.text for one in world.sent("email", "eva@x.example"))
+
+    async def test_first_our_reply_address_then_references_then_the_subject(self, world: World, clock: Clock) -> None:
+        """A.5: the first that hits wins, whatever the subject still bears of an older case."""
+        first, code = await self._begin(world)
+        clock.advance(timedelta(minutes=1))
+        second = await world.write("email", "ana@x.example", OTHER, thread="<9@x>", key="9", authentic=True)
+        assert second != first
+        both: dict[str, Any] = {"replies_to": ("9",), "tokens": (code,)}
+        assert await world.write("email", "ana@x.example", "¿y?", thread="<2@x>", **both) == second
+        assert await world.write("email", "ana@x.example", "¿y?", thread="<3@x>", **both, signed=(code,)) == first
+        eva = await world.write("email", "eva@x.example", OTHER, thread="<4@x>", key="4", authentic=True)
+        assert eva not in (first, second)
+        forwarded: dict[str, Any] = {"replies_to": ("4",), "tokens": (code,)}
+        assert await world.write("email", "ana@x.example", "mira esto", thread="<5@x>", **forwarded) == first
 
     async def test_references_of_another_persons_thread_open_nothing(self, world: World) -> None:
         talk, code = await self._begin(world)

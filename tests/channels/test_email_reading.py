@@ -116,7 +116,9 @@ def test_a_signed_reply_address_names_the_case_and_a_forged_one_does_not() -> No
     for receiver, tokens in ((signed, ("FEL-7K3M9QX",)), (signed.replace("7k3m", "7k3n"), ())):
         mail = raw("neighbour").replace(b"To: soporte@nube.example", f"Delivered-To: {receiver}".encode())
         arrival = READER.read(mail, AT)
-        assert isinstance(arrival, Inbound) and arrival.tokens == tokens
+        assert isinstance(arrival, Inbound) and arrival.tokens == arrival.signed == tokens
+    shown = READER.read(raw("neighbour").replace(b"Subject: ", b"Subject: [FEL-7K3M9QX] "), AT)
+    assert isinstance(shown, Inbound) and (shown.tokens, shown.signed) == (("FEL-7K3M9QX",), ())
 
 
 @pytest.mark.parametrize(
