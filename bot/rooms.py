@@ -17,6 +17,7 @@ from bot.dialogue.forms import missing
 from bot.evidence import Evidence, Proof
 from bot.outbound import address
 from bot.parts import Parts
+from bot.provider_order import in_provider_order
 from bot.refusals import NoSuchConversation
 from bot.satisfaction import seen
 from bot.similar import similar_to
@@ -208,7 +209,7 @@ class Rooms:
         if kept:
             entries.sort(key=lambda one: one.at)  # each conversation counts for itself
         else:
-            entries.sort(key=lambda one: one.number)
+            entries = in_provider_order(sorted(entries, key=lambda one: one.number))
         elsewhere = [file for owner, its in files.items() if owner not in here for file in its]
         return _with_events(entries, [_event(one, names) for one in events]), elsewhere
 
@@ -367,7 +368,7 @@ def _event(event: CaseEvent, names: Mapping[UUID, str]) -> Entry:
 
 
 def _with_events(entries: list[Entry], events: list[Entry]) -> list[Entry]:
-    """Events stand where they happened; what was said keeps its own order, which is never by time."""
+    """Events stand where they happened; what was said keeps its own order."""
     merged: list[Entry] = []
     waiting = list(events)
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Rules that hold on every channel: one key is one message (A0-2), and no customer stands in a log (A0-12)."""
+"""Rules of every channel: one key is one message (A0-2), the provider's order (P16), nobody in a log (A0-12)."""
 
 import asyncio
 import logging
@@ -36,6 +36,28 @@ async def test_A0_2_two_accounts_may_give_the_same_key(world: World) -> None:
     for account in ("chat", "telegram"):
         await world.write(account, WHO[account], WORDS, key="1")
     assert len(await messages(world)) == 2
+
+
+async def test_P16_late_and_shuffled_webhooks_are_read_in_the_order_of_the_provider(world: World, clock: Clock) -> None:
+    """What was written before our answer and comes after it stands before it; near it, arrival decides."""
+    nine = clock()
+    clock.advance(timedelta(minutes=5))
+    for minute in (3, 1, 2, 0):
+        await world.write("chat", "ana", f"minuto {minute}", sent_at=nine + timedelta(minutes=minute))
+    clock.advance(timedelta(minutes=5))
+    me = await world.agent()
+    [talk] = await world.conversations()
+    await world.desk(me).take(talk.id)
+    await world.desk(me).reply(talk.id, "Ya lo reviso.", key="1")
+    await world.settle(talk.id)
+    await world.write("chat", "ana", "minuto 4", sent_at=nine + timedelta(minutes=4))
+    await world.write(
+        "chat", "ana", "gracias", sent_at=clock() - timedelta(seconds=1)
+    )  # whole seconds, as Telegram has
+    room = await world.rooms(me).room(talk.id)
+    assert room is not None
+    said = [one.text for one in room.entries if one.author in ("person", "agent") and one.text]
+    assert said == [*(f"minuto {minute}" for minute in range(5)), "Ya lo reviso.", "gracias"]
 
 
 async def test_A0_12_no_word_name_or_address_of_a_customer_is_logged(
