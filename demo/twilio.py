@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from demo.standin import Bubble, Diary, StandIn, State
+from demo.standin import Bubble, Diary, StandIn, State, brief
 from demo.twilio_api import TwilioApi
 from demo.twilio_line import WINDOW, Sent, Written
 
@@ -74,7 +74,8 @@ class TwilioStandIn(TwilioApi, StandIn):
             files=list(one.files),
             extra=extra,
         )
-        self._bubbles[one.sid] = self.show(phone, bubble)
+        self._bubbles[one.sid] = self.show(phone, bubble, tell=False)
+        self.tell("accepted", f"{phone.name}: {brief(one.shown.text)}")  # whether it arrives is told by its ticks
 
     def moved(self, one: Sent, status: str) -> None:
         """Its ticks, or why it failed."""

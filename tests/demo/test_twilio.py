@@ -179,6 +179,7 @@ async def test_it_refuses_a_person_for_good(line: Line) -> None:
     await line.standin.advance()
     report = line.heard[-1]
     assert isinstance(report, DeliveryReport) and (report.state, report.means) == ("failed", "address")
+    assert "arrived" not in [one.what for one in line.standin.diary.lines]  # nobody read it
 
 
 async def test_the_answer_is_as_twilio_describes_it(line: Line) -> None:
