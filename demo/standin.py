@@ -119,7 +119,7 @@ class StandIn(Provider):
         """Put a message on a phone."""
         phone.bubbles.append(bubble)
         if tell:
-            words = brief(bubble.text)
+            words = brief(bubble.text) or ", ".join(one.name for one in bubble.files)
             self.diary.write(self.kind, "wrote" if bubble.mine else "arrived", f"{phone.name}: {words}")
         return bubble
 

@@ -225,6 +225,8 @@ async def test_a_picture_is_fetched_with_the_credentials(line: Line) -> None:
     said = line.heard[0]
     assert isinstance(said, Inbound)
     assert b"".join([part async for part in line.channel.fetch(said.media[0])]) == b"\x89PNG rota"
+    [wrote] = [one for one in line.standin.diary.lines if one.what == "wrote"]
+    assert not wrote.told("es").endswith(": ")  # the diary names the file where nothing was said
     async with httpx.AsyncClient() as stranger:
         assert (await stranger.get(said.media[0].ref or "")).status_code == 401
 
