@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,7 @@ SECTIONS = ("company", "database", "channels", "webhooks", "nlu", "bot", "consol
 SECRET_BYTES = 32
 LOOK = 1.0  # seconds between two looks whether our database still runs
 JOIN_SECONDS = 60.0  # another Acuse that is just starting gets so long to have the database ready
+_ACCOUNT = re.compile(r"[^\s/]+")  # it is a part of the address that providers call
 terminal = Console(highlight=False, soft_wrap=True)
 log = logging.getLogger("acuse")
 
@@ -81,14 +83,14 @@ def read_configuration() -> Configuration:
         raise Remedy(f"{path} is not text in UTF-8 (byte {error.start}): save it anew as UTF-8.") from error
     raw = sections(text, os.environ, SECTIONS)
     faults: list[Fault] = []
-    console = dict(raw.get("console") or {})
-    if port := os.environ.get("PORT"):
-        console["port"] = port
+    console = raw.get("console")
+    if (port := os.environ.get("PORT")) and isinstance(console, dict | None):
+        console = {**(console or {}), "port": port}
     company = checked(Company, raw.get("company"), "company", faults)
     nlu = checked(NluSettings, raw.get("nlu"), "nlu", faults)
     policy = checked(Policy, raw.get("bot"), "bot", faults)
     settings = checked(ConsoleSettings, console, "console", faults)
-    if port and settings is None:
+    if port and any(fault.path == "console.port" for fault in faults):
         faults.append(Fault("PORT", "the environment sets console.port with it", "give a number from 1 to 65535"))
     accounts = dict(_accounts(raw.get("channels") or {}, faults))
     webhooks = webhooks_of(raw.get("webhooks"), faults)
@@ -105,9 +107,15 @@ def _accounts(raw: Any, faults: list[Fault]) -> Iterator[tuple[str, tuple[str, B
         faults.append(Fault("channels", "is not a list of accounts", "write `webchat: {}` below it"))
         return
     for name, section in raw.items():
+        if not isinstance(section, dict | None):
+            faults.append(Fault(f"channels.{name}", "is not a list of settings", f"write `{name}: {{}}`"))
+            continue
         values = dict(section or {})
         kind = values.pop("kind", name)
-        if kind not in CHANNELS:
+        if not _ACCOUNT.fullmatch(name):
+            faults.append(Fault(f"channels.{name}", "is no name for an account", "write it without blanks or slashes"))
+            continue
+        if not isinstance(kind, str) or kind not in CHANNELS:
             faults.append(Fault(f"channels.{name}", f"there is no channel {kind}", f"use one of {', '.join(CHANNELS)}"))
             continue
         settings = checked(CHANNELS[kind].settings, values, f"channels.{name}", faults)

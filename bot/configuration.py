@@ -62,7 +62,11 @@ def sections(text: str, env: Mapping[str, str], known: Collection[str] = ()) -> 
 
     known: the sections that there may be; empty means any. Raises ConfigurationFaults.
     """
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError:
+        problem = "holds a sign that no text has (a zero byte, perhaps)"
+        raise ConfigurationFaults([Fault("config", problem, "save it anew as plain text")]) from None
     try:
         node = loader.get_single_node()
         faults = list(_faults_of_node(node, "", ()))

@@ -105,10 +105,41 @@ def test_a_configuration_that_is_a_folder_or_no_text(told: Callable[..., Result]
     assert "save it anew as UTF-8" in sentence(told("check", ACUSE_CONFIG=str(place / "latin.yaml")))
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("webchat: true", "channels.webchat: is not a list of settings; write `webchat: {}`"),
+        ("webchat: [title]", "channels.webchat: is not a list of settings"),
+        ("webchat: {kind: [webchat]}", "channels.webchat: there is no channel ['webchat']; use one of webchat,"),
+        ("a chat: {kind: webchat}", "channels.a chat: is no name for an account; write it without blanks"),
+        ("'': {kind: webchat}", "is no name for an account"),
+    ],
+)
+def test_a_channel_that_is_no_section(told: Callable[..., Result], written: str, said: str) -> None:
+    result = told("migrate", config=CONFIG.replace("webchat: {}", written, 1))
+    assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
+@pytest.mark.parametrize("written", ["console: 8080", "console: [port]"])
+def test_a_console_that_is_no_section(told: Callable[..., Result], written: str) -> None:
+    result = told("migrate", config=CONFIG + written + "\n")
+    assert (result.exit_code, "console: input should be a valid dictionary" in result.output) == (2, True)
+
+
+def test_a_configuration_with_a_zero_byte(told: Callable[..., Result]) -> None:
+    result = told("migrate", config=CONFIG + "\0")
+    assert (result.exit_code, "save it anew as plain text" in result.output) == (2, True), result.output
+
+
 def test_a_port_that_is_none(told: Callable[..., Result]) -> None:
     result = told("migrate", PORT="web")
     assert result.exit_code == 2
     assert "PORT: the environment sets console.port with it; give a number from 1 to 65535" in result.output
+
+
+def test_a_port_that_is_right_is_not_blamed(told: Callable[..., Result]) -> None:
+    result = told("migrate", config=CONFIG + "console: {session_hours: 0}\n")
+    assert (result.exit_code, "console.session_hours" in result.output, "PORT" in result.output) == (2, True, False)
 
 
 def test_a_secret_that_the_environment_does_not_have(told: Callable[..., Result]) -> None:
