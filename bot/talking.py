@@ -148,6 +148,10 @@ class Talking:
             return replace(said, line="code_not_sent")
         return said
 
+    async def tell_state(self) -> None:
+        """Say how the talk's own case stands, as if they had asked."""
+        await self._look_up(None)
+
     async def _look_up(self, code: str | None) -> None:
         """What is said of the case that was found holds its own code and dates, and nothing else of the turn does."""
         case, found = await self._proofs.look_up(self.conversation, self.contact, code)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from bot import dates, hours, machines, phones
+from bot import dates, hours, machines, phones, repeats
 from bot.bursts import PHONE, Burst, Waiting, bursts_of, understood_of
 from bot.codes import find as find_codes
 from bot.dialogue import effects as fx
@@ -168,6 +168,8 @@ class Turns:
 
     async def _answer(self, tx: Transaction, conversation: Conversation, bursts: Sequence[Burst]) -> None:
         if (why := await machines.why(self._parts, tx, conversation, bursts)) is not None:
+            if await repeats.pointed(self._parts, tx, conversation, bursts):
+                return
             logger.warning("turn: %s: taken for a machine and not answered: %s", conversation.id, why)
             await self._leave_to_people(tx, conversation)
             return

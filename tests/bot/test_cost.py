@@ -24,7 +24,7 @@ class Counted:
         execute, commit = psycopg.AsyncCursor.execute, psycopg.AsyncConnection.commit
 
         async def counted(cursor: psycopg.AsyncCursor[Any], query: Any, *rest: Any, **options: Any) -> Any:
-            self.statements[self._step] += query != ";"  # the pool's look whether a connection lives
+            self.statements[self._step] += query not in (";", "COMMIT")  # a look whether it lives; counted below
             return await execute(cursor, query, *rest, **options)
 
         async def committed(connection: psycopg.AsyncConnection[Any]) -> None:

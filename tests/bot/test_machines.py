@@ -158,6 +158,49 @@ async def test_a_person_who_sends_the_same_mail_on_another_day_is_answered(
     assert len(at_mail.smtp.taken) == 2
 
 
+async def test_A0_11_a_person_who_sends_the_same_mail_again_is_told_once_how_the_case_stands(
+    world: World, clock: Clock, at_mail: AtMail
+) -> None:
+    """Not again for a third and a fourth: then people look. No second case is opened."""
+    heard = at_mail.channel.listen(None)
+    left = []
+    for number in range(4):
+        head = f"From: Ana <ana@test.local>\r\nMessage-ID: <again{number}@test.local>\r\nSubject: Hola\r\n"
+        at_mail.imap.mails.append(f"{head}\r\n{BROKEN}\r\n".encode())
+        kept = await world.intake.keep("email", await anext(heard))
+        assert kept is not None
+        await world.settle(kept.conversation_id)
+        left.append(len(at_mail.smtp.taken))
+        clock.advance(timedelta(hours=2))
+        await world.ticker.tick()
+        await world.settle(kept.conversation_id)
+    await heard.aclose()
+    assert left == [1, 2, 2, 2] and len(at_mail.smtp.taken) == 2
+    [case] = await world.cases()
+    pointer = message_from_bytes(at_mail.smtp.taken[1], policy=default)
+    said = pointer.get_body(("plain",))
+    assert said is not None and case.code in said.get_content() and "recibido" in said.get_content()
+    talks = await world.conversations()
+    assert [one.flag_reason for one in talks] == [None, None, "repeats", "repeats"]
+    assert [one.case_id for one in talks[:2]] == [case.id] * 2
+
+
+async def test_A0_11_the_same_mail_within_minutes_is_left_to_people(
+    world: World, clock: Clock, at_mail: AtMail
+) -> None:
+    """So fast are auto-responders, and our answer has crossed it."""
+    heard = at_mail.channel.listen(None)
+    for number in range(2):
+        head = f"From: Ana <ana@test.local>\r\nMessage-ID: <quick{number}@test.local>\r\nSubject: Hola\r\n"
+        at_mail.imap.mails.append(f"{head}\r\n{BROKEN}\r\n".encode())
+        kept = await world.intake.keep("email", await anext(heard))
+        assert kept is not None
+        await world.settle(kept.conversation_id)
+        clock.advance(timedelta(minutes=14))
+    await heard.aclose()
+    assert len(at_mail.smtp.taken) == 1
+
+
 def test_numbers_and_dates_make_no_other_text_of_whole_sentences_and_do_of_a_few_words() -> None:
     robot = "Su caso #{}, del {}, fue RECIBIDO por el área de servicio al cliente."
     assert fingerprint(robot.format(4521, "24/11 9:20")) == fingerprint(robot.format(7, "25/11 10:05").lower())
