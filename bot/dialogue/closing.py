@@ -51,7 +51,9 @@ def answer(reply: Reply, said: Said) -> bool:
         _not_solved(reply, said)
     elif said.act == "thanks":
         reply.say("welcome")
-        reply.say("closing_question", *SOLVED)
+        if "again" not in reply.talk.pending:  # put once more, and not at every "thanks"
+            reply.say("closing_question", *SOLVED)
+            reply.remember(pending=(*reply.talk.pending, "again"))
     else:
         return False
     return True

@@ -7,6 +7,7 @@ from bot.dialogue.state import CaseFacts
 
 MOST_PER_TURN = 2
 MOST_IN_ALL = 6
+MOST_OF_ONE = 2  # a question that was put twice and got no answer is left open
 
 # the order is the tone rules': what, number, evidence, when and where, fair solution
 FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(

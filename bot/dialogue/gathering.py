@@ -12,6 +12,7 @@ from bot.dialogue.forms import (
     FORMS,
     FREE_TEXT,
     MOST_IN_ALL,
+    MOST_OF_ONE,
     MOST_PER_TURN,
     NUMBERS,
     SEVERITIES,
@@ -90,12 +91,15 @@ def say_contact(reply: Reply) -> None:
 
 
 def ask_again(reply: Reply) -> None:
-    """After a digression: the open question once more, if there is room for it."""
+    """After a digression: the open question once more, if there is room for it. Nothing is asked a third time."""
     case, pending = reply.case, reply.talk.pending
     if "confirm" in pending and case is not None:
-        summarise(reply)
+        if "again" not in pending:
+            summarise(reply)
+            reply.await_answer("confirm", "again")
     elif case is not None and case.stage == "gathering" and len(case.asked) < MOST_IN_ALL:
-        slots = tuple(slot for slot in pending if slot in FORMS[case.type] and not known(case, slot))[:1]
+        open_slots = [slot for slot in pending if slot in FORMS[case.type] and not known(case, slot)]
+        slots = tuple(slot for slot in open_slots if case.asked.count(slot) < MOST_OF_ONE)[:1]
         if slots:
             ask(reply, slots)
 

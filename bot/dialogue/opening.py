@@ -141,10 +141,11 @@ def settle_type(reply: Reply, said: Said) -> None:
     case = reply.the_case
     kind = chosen_type(said)
     bare_address = words.words_of_content(said.text) <= 4 and any(one.kind in ("email", "phone") for one in said.facts)
-    if said.pressed is None and words.words_of_content(said.text) > 2 and not bare_address:
+    if said.pressed is None:  # what is told beside the answer is not asked in the next breath
         facts = merged(case.facts, facts_of(said))
-        slot = "more" if case.facts.get("what") else "what"
-        reply.update(facts=merged(facts, {slot: (said.text.strip(),)}))
+        if words.words_of_content(said.text) > 2 and not bare_address:
+            facts = merged(facts, {"more" if case.facts.get("what") else "what": (said.text.strip(),)})
+        reply.update(facts=facts)
     if kind is not None:
         reply.update(type=kind, doubt=False)
     if reply.the_case.type in FAILED and not reply.talk.apologised:

@@ -65,7 +65,9 @@ def which_type(reply: Reply, event: Said) -> bool:
     if aside and reply.has_open_case and event.type in ("otro", "peticion"):
         people.keep_quietly(reply, event)
         reply.say("side_question")
-        ask_type(reply)
+        if "again" not in reply.talk.pending:
+            ask_type(reply)
+            reply.await_answer(*reply.talk.pending, "again")
         return True
     if reply.has_open_case:
         settle_type(reply, event)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from bot.dialogue import harm, lookups, manners, numbers, people, questions, reach, survey, words
 from bot.dialogue.effects import Flag, SendCode, VerifyCode
 from bot.dialogue.events import Said
+from bot.dialogue.forms import FREE_TEXT, known
 from bot.dialogue.gathering import answered, ask_again
 from bot.dialogue.opening import Report, begin, settle_type
 from bot.dialogue.reply import Reply
@@ -39,7 +40,7 @@ def said(reply: Reply, event: Said) -> None:
 def _as_meant(event: Said) -> Said:
     """A pressed button is its payload, not the words of its label; a file alone has no words to be understood."""
     if event.pressed is None and event.text.strip():
-        return event
+        return replace(event, act="status") if words.only_status(event.text) else event
     nothing = Said()
     return replace(
         event,
@@ -128,13 +129,19 @@ def _gathering(reply: Reply, event: Said) -> bool:
         manners.greet(reply)
     elif event.act == "thanks" and words.words_of_content(event.text) <= 3:
         manners.thank(reply)
-    elif event.act in ("smalltalk", "spam"):
+    elif event.act in ("smalltalk", "spam") and not _answers_in_words(reply, event):
         manners.chat(reply, event)
     elif event.pressed and not event.text:
         ask_again(reply)
     else:
         answered(reply, event)
     return True
+
+
+def _answers_in_words(reply: Reply, event: Said) -> bool:
+    """We asked for words and words came: "to older people" says nothing by itself, and is idle talk to the reader."""
+    waits = any(slot in FREE_TEXT and not known(reply.the_case, slot) for slot in reply.talk.pending)
+    return waits and not words.idle(event.text) and not words.insults(event.text)
 
 
 def _filed(reply: Reply, event: Said) -> bool:

@@ -98,7 +98,8 @@ def _remark(reply: Reply, said: Said, code: str, *, asked: bool = False) -> bool
 
     `asked`: we asked what should be better, so what sounds like a complaint is the answer, unless it tells new facts.
     """
-    if said.act not in ("report", "provide") or words.asks(said.text) or said.files:
+    acts = ("report", "provide", "smalltalk") if asked else ("report", "provide")  # "to wait less" is idle by itself
+    if said.act not in acts or words.asks(said.text) or words.idle(said.text) or said.files:
         return False
     report = said.likely != "otro"  # praise as well: it may be of something else, and who is praised must hear of it
     if words.words_of_content(said.text) < 2 or (report and (said.facts or not asked)):

@@ -57,6 +57,12 @@ _INSULT = re.compile(
     r"|otro (robot|bot)|another (robot|bot)|outro (robo|bot)|lo que faltaba)\b"
     r"|[😡🤬😠👿🖕💢]"
 )
+_BARE_STATUS = _any(
+    r"¿?(el |mi )?(estado|estatus|seguimiento)( (de mi|del) (caso|reclamo))?( por favor)?[?]?",
+    r"(my |case )?status,?( please)?[?]?|tracking",
+    r"(o )?(andamento|situacao)( do (meu )?caso)?( por favor)?[?]?",
+    whole=True,
+)
 _LANGUAGE = (
     ("en", re.compile(r"\b(in english|english please|speak english|en ingles|em ingles)\b")),
     ("es", re.compile(r"\b(en espanol|in spanish|em espanhol|en castellano)\b")),
@@ -189,9 +195,25 @@ def has_none(text: str) -> bool:
     return bool(_HAS_NONE.search(fold(text))) and not wants
 
 
+_LAUGH = _any(r"(a?(ja|je|ji|ha|he|hi|rs)+[jhs]?|k{2,}|x+d+|lo+l|lmao|e+h+|a+h+|o+h+|u+f+|h?m+)", whole=True)
+_LINK = re.compile(r"https?:|\bwww\.|\b[\w-]+\.(com|net|org|info|co|io|shop|xyz)\b")
+
+
+def idle(text: str) -> bool:
+    """Answers nothing, whatever was asked: a laugh, a face, an advert with its link, a question of their own."""
+    plain = fold(text)
+    laughs = all(_LAUGH.match(word) for word in plain.split())
+    return laughs or not _WORD.search(plain) or bool(_LINK.search(plain)) or plain.endswith("?")
+
+
 def gives_up(text: str) -> bool:
     """ "It does not matter any more": said out of weariness, and no word that it is solved."""
     return bool(_GIVES_UP.match(fold(text)))
+
+
+def only_status(text: str) -> bool:
+    """ "estado" and no more, which a model may take for a yes."""
+    return bool(_BARE_STATUS.match(fold(text)))
 
 
 def impatient(text: str) -> bool:

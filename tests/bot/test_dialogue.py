@@ -1,5 +1,6 @@
 """Corners of the dialogue that no whole conversation is needed for."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from bot.dialogue.step import step
 
 FILED = CaseFacts(code="PQR-7K3M9QX", type="reclamo", stage="filed", facts={"what": ("roto",), "order": ("48213",)})
 GATHERING = replace(FILED, stage="gathering", asked=("order", "evidence"))
+THANKS = ev.Said(text="gracias", act="thanks")
 REPORT = ev.Said(text="me cobraron dos veces el envío", type="reclamo", type_confidence=0.9, sure=True)
 
 
@@ -246,13 +248,44 @@ def test_a_type_that_is_told_before_any_case_opens_one() -> None:
     assert after.case.facts["what"] == ("tengo una idea para la aplicación del banco",)
 
 
-def test_R073_six_questions_in_all_however_often_somebody_digresses() -> None:
-    state, asked = step(State(), REPORT)[0], 2
+@pytest.mark.parametrize(("act", "text"), [("report", "¿hasta qué hora atienden?"), ("smalltalk", "jaja")])
+def test_P22_R073_no_question_is_put_a_third_time_however_often_somebody_digresses(act: str, text: str) -> None:
+    state, effects = step(State(), REPORT)
+    asked = [one.line for one in effects if isinstance(one, fx.Say) and one.line.startswith("ask_")]
     for _ in range(12):
-        event = ev.Said(text="¿hasta qué hora atienden?", type="peticion", sure=True)
-        state, effects = step(state, event)
-        asked += sum(1 for one in effects if isinstance(one, fx.Say) and one.line.startswith("ask_"))
-    assert asked == 6
+        state, effects = step(state, ev.Said(text=text, act=act, type="peticion", sure=True))
+        asked += [one.line for one in effects if isinstance(one, fx.Say) and one.line.startswith("ask_")]
+    assert max(Counter(asked).values()) == 2
+    assert len(asked) <= 6
+
+
+def test_P22_whether_it_is_solved_is_asked_twice_and_not_at_every_thanks() -> None:
+    state = talking("closing", case=replace(FILED, solved_by="agent"))
+    heard = []
+    for _ in range(3):
+        heard += said(state, THANKS)
+        state = step(state, THANKS)[0]
+    assert heard.count("closing_question") == 1  # the agent's act has asked before
+    assert said(state, ev.Said(text="sí", act="affirm"))[0] == "closing_thanks"
+
+
+def test_P22_what_kind_of_case_it_is_is_asked_twice_at_most() -> None:
+    aside = ev.Said(text="¿hasta qué hora atienden?", type="peticion", sure=True)
+    state = talking("type", case=replace(GATHERING, type="otro", doubt=True, asked=()))
+    first, second = said(state, aside), said(step(state, aside)[0], aside)
+    assert (first, second) == (["side_question", "ask_type"], ["side_question"])
+
+
+def test_P22_a_date_told_beside_the_kind_of_case_is_not_asked_for() -> None:
+    state = talking("type", case=replace(GATHERING, type="queja", doubt=True, asked=(), facts={"what": ("roto",)}))
+    told = ev.Said(text="ayer", act="provide", facts=(ev.Heard("date", "2026-11-26", "ayer"),))
+    assert said(state, told) == ["apology", "ask_solution"]
+
+
+def test_P22_what_should_be_better_is_answered_by_words_that_the_reader_takes_for_idle() -> None:
+    state = talking("comment", case=replace(FILED, solved_by="customer"), survey=FILED.code)
+    said_so = ev.Said(text="esperar menos en la fila", act="smalltalk", sure=True)
+    assert [one.comment for one in step(state, said_so)[1] if isinstance(one, fx.RecordSurvey)] == [said_so.text]
 
 
 # --- channels ---
