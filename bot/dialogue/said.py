@@ -23,13 +23,15 @@ def said(reply: Reply, event: Said) -> None:
         if not any(road(reply, event) for road in (questions.solved, _proof, survey.pressed)):
             people.listen(reply, event)
     elif reply.talk.safety:
-        people.keep_quietly(reply, event)
-        people.reassure_once(reply, event)
+        if not _status_meanwhile(reply, event):
+            people.keep_quietly(reply, event)
+            people.reassure_once(reply, event)
     elif harm.is_severe(event):
         harm.alert(reply, event)
         manners.introduce(reply, event)
     elif _waits_quietly(reply, event):
-        people.wait(reply, event)
+        if not _status_meanwhile(reply, event):
+            people.wait(reply, event)
     else:
         manners.introduce(reply, event)
         next(road for road in ROADS if road(reply, event))
@@ -96,6 +98,15 @@ def _status(reply: Reply, event: Said) -> bool:
     if event.act != "status" and (code is None or words.words_of_content(event.text.replace(code, "")) > 2):
         return False
     lookups.seek(reply, code)
+    return True
+
+
+def _status_meanwhile(reply: Reply, event: Said) -> bool:
+    """A person was called and none has come: how the case stands can be told all the same (P20)."""
+    if reply.talk.speaker != "waiting" or not _status(reply, event):
+        return False
+    if event.facts or event.files or words.words_of_content(event.text) > 6:
+        people.keep_quietly(reply, event)
     return True
 
 
