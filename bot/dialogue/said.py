@@ -7,6 +7,7 @@ from bot.dialogue import harm, lookups, manners, numbers, people, questions, rea
 from bot.dialogue.effects import Flag, SendCode, VerifyCode
 from bot.dialogue.events import Said
 from bot.dialogue.forms import FREE_TEXT, known
+from bot.dialogue.forms import FAILED
 from bot.dialogue.gathering import answered, ask_again
 from bot.dialogue.opening import Report, begin, settle_type
 from bot.dialogue.reply import Reply
@@ -16,7 +17,7 @@ Road = Callable[[Reply, Said], bool]
 
 def said(reply: Reply, event: Said) -> None:
     """One message, or one burst."""
-    event = _as_meant(event)
+    event = _report_after_all(reply, _as_meant(event))
     manners.get_to_know(reply, event)
     proof = reply.talk.proving is not None and numbers.one_time_code(event.text) is not None
     if reply.talk.speaker == "person":
@@ -55,6 +56,13 @@ def _as_meant(event: Said) -> Said:
         severity=nothing.severity,
         human_now=False,
     )
+
+
+def _report_after_all(reply: Reply, event: Said) -> Said:
+    """ "Still waiting for my refund" from somebody of whom there is no case: a report, which must not get lost."""
+    asks = event.act == "status" and lookups.code_in(event) is None
+    told = event.sure and event.type in FAILED and not words.names_case(event.text)
+    return replace(event, act="report") if asks and told and reply.case is None else event
 
 
 def _waits_quietly(reply: Reply, event: Said) -> bool:

@@ -63,6 +63,11 @@ _BARE_STATUS = _any(
     r"(o )?(andamento|situacao)( do (meu )?caso)?( por favor)?[?]?",
     whole=True,
 )
+_CASE = _any(
+    r"casos?|pqrs?|quejas?|reclamos?|radicados?|tickets?|solicitud(es)?|denuncias?|tramites?|codigos?|seguimiento",
+    r"cases?|complaints?|claims?|requests?|reports?|codes?",
+    r"reclamac(ao|oes)|protocolos?|chamados?|queixas?|solicitac(ao|oes)",
+)
 _LANGUAGE = (
     ("en", re.compile(r"\b(in english|english please|speak english|en ingles|em ingles)\b")),
     ("es", re.compile(r"\b(en espanol|in spanish|em espanhol|en castellano)\b")),
@@ -209,6 +214,11 @@ def idle(text: str) -> bool:
 def gives_up(text: str) -> bool:
     """ "It does not matter any more": said out of weariness, and no word that it is solved."""
     return bool(_GIVES_UP.match(fold(text)))
+
+
+def names_case(text: str) -> bool:
+    """Speaks of a case that was opened before."""
+    return bool(_CASE.search(fold(text)))
 
 
 def only_status(text: str) -> bool:

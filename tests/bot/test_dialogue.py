@@ -123,6 +123,28 @@ def test_R012_what_looks_like_a_code(text: str, code: str | None) -> None:
     assert numbers.case_code(text, status=True) == code
 
 
+def waiting(text: str, **more: object) -> ev.Said:
+    """Read as a question for the state, and surely as something that failed."""
+    return replace(REPORT, text=text, act="status", **more)  # type: ignore[arg-type]  # free
+
+
+def test_what_failed_is_a_report_where_there_is_no_case_to_ask_for() -> None:
+    assert said(talking(), waiting("still waiting for my refund of last month"))[:2] == ["apology", "receipt"]
+    for known in (
+        (talking(case=FILED), waiting("still waiting for my refund")),
+        (talking(), waiting("¿cómo va mi reclamo?")),
+        (talking(), waiting("still waiting for my refund", sure=False)),
+        (talking(), waiting("esperando, PQR-7K3M9QX")),
+    ):
+        assert any(isinstance(one, fx.AskStatus) for one in step(*known)[1])
+
+
+@pytest.mark.parametrize("text", ["estado", "¿Estado?", "ESTADO por favor.", "status please", "andamento", "my status"])
+def test_the_bare_word_is_no_yes(text: str) -> None:
+    yes = ev.Said(text=text, act="affirm")
+    assert any(isinstance(one, fx.AskStatus) for one in step(talking("confirm", case=GATHERING), yes)[1])
+
+
 def test_an_order_number_is_no_code_where_nobody_asks_for_a_status() -> None:
     assert numbers.case_code("el pedido AB12345", status=False) is None
 

@@ -506,6 +506,10 @@ def test_r043_when_hours_matter(text: str, now: bool) -> None:
         ("где мой заказ", None, "es"),
         ("", "pt", "pt"),
         ("prefiero por correo: a0@x.example", None, "es"),  # an address is in no language
+        ("a nombre de Rosa Díaz", "es", "es"),  # short answers in words that a neighbour has too
+        ("a las dos, por favor, entre semana", "es", "es"),
+        ("he pedido un reembolso", "es", "es"),
+        ("antes de todos, nada contra", "pt", "pt"),
         ("https://nube.example/a/para/que I cannot open this page", None, "en"),
     ],
 )
