@@ -6,8 +6,7 @@ from dataclasses import replace
 from bot.dialogue import harm, lookups, manners, numbers, people, questions, reach, survey, words
 from bot.dialogue.effects import Flag, SendCode, VerifyCode
 from bot.dialogue.events import Said
-from bot.dialogue.forms import FREE_TEXT, known
-from bot.dialogue.forms import FAILED
+from bot.dialogue.forms import FAILED, FREE_TEXT, known
 from bot.dialogue.gathering import answered, ask_again
 from bot.dialogue.opening import Report, begin, settle_type
 from bot.dialogue.reply import Reply
