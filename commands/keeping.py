@@ -7,6 +7,7 @@ import typer
 
 from commands.telling import told
 from installation import (
+    Remedy,
     bring_up_to_date,
     data_folder,
     database_at,
@@ -32,13 +33,19 @@ def migrate() -> None:
 def backup(file: Path) -> None:
     """Save the database and all attachments into one file. Acuse may go on meanwhile."""
     with told():
+        if file.is_dir():
+            raise Remedy(f"{file} is a folder: give the name that the file shall have in it.")
+        if not file.absolute().parent.is_dir():
+            raise Remedy(f"There is no folder {file.absolute().parent}: make it, or save elsewhere.")
         config, data = read_configuration(), data_folder()
         with database_at(config, data, beside=True) as base:
             reachable(base)
             made = backups.dump(
                 base.url, programs_of(base), data / "files", file.absolute(), version=version(), now=now
             )
-    terminal.print(f"Saved in {file}: {len(made.members)} parts. Keep {data / 'secret'} safe as well.", markup=False)
+    files = len(made.members) - 1
+    what = f"the database and {files} attachment{'' if files == 1 else 's'}"
+    terminal.print(f"Saved in {file}: {what}. Keep {data / 'secret'} safe as well.", markup=False)
 
 
 def restore(file: Path, force: Annotated[bool, typer.Option(help="replace what is there")] = False) -> None:

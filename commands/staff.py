@@ -1,6 +1,7 @@
 """`acuse user`: who works in the console."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ from installation import (
 )
 from machine import machine
 
+_LOGIN = re.compile(r"[\w.@+-]{1,100}")
 users = typer.Typer(no_args_is_help=True, help="Who works in the console.")
 
 
@@ -28,17 +30,22 @@ users = typer.Typer(no_args_is_help=True, help="Who works in the console.")
 def user_add(
     login: str,
     name: Annotated[str, typer.Option(prompt=True)],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
     role: Annotated[str, typer.Option(help=", ".join(ROLES))] = "agent",
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
 ) -> None:
     """Let somebody work in the console."""
-    _with_staff(lambda staff: staff.add(login, name, role, password))
-    terminal.print(f"{login} can log in.")
+    with told():
+        if not _LOGIN.fullmatch(login):
+            raise Remedy(f"{login!r} is no login: write it without blanks, for instance lucia or lucia@example.com.")
+        if not name.strip():
+            raise Remedy("The name is missing: customers read it (--name Lucía).")
+    _with_staff(lambda staff: staff.add(login, name.strip(), role, password))
+    terminal.print(f"{login} can log in.", markup=False)
 
 
 @users.command("password")
 def user_password(
-    login: str, password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = ""
+    login: str, password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)]
 ) -> None:
     """Set a password; the agent is logged out everywhere."""
     _with_staff(lambda staff: staff.set_password(login, password))

@@ -80,6 +80,9 @@ def test_beside_a_running_acuse_and_back_from_ruin(
     logged_in(house, "lucia", "otra clave larga")
     weak = acuse(house, "user", "password", "lucia", "--password", "corta")
     assert (weak.exit_code, weak.output) == (2, "use at least 10 characters\n")
+    for login, name in (("", "X"), ("x y", "X"), ("[bold]x", "X"), ("x", " ")):
+        refused = acuse(house, "user", "add", login, "--name", name, "--password", "una clave larga")
+        assert (refused.exit_code, len(refused.output.splitlines())) == (2, 1), refused.output
     nobody = acuse(house, "user", "password", "pedro", "--password", "una clave larga")
     assert nobody.exit_code == 2
 
@@ -114,6 +117,7 @@ def test_beside_a_running_acuse_and_back_from_ruin(
     backup = acuse(house, "backup", str(saved))
     assert backup.exit_code == 0, backup.output
     assert (saved.stat().st_mode & 0o777, "secret" in backup.output) == (0o600, True)
+    assert "the database and 1 attachment." in backup.output
     refused = acuse(house, "restore", str(saved), "--force")
     assert (refused.exit_code, "in use by another Acuse" in refused.output) == (2, True)
     url = Embedded(house.data / "postgres", log=logger()).running()

@@ -159,5 +159,12 @@ def test_a_data_folder_that_is_closed(told: Callable[..., Result], place: Path) 
     assert "The database in" in sentence(told("migrate", ACUSE_DATA=where))
 
 
+def test_a_backup_that_has_no_place(told: Callable[..., Result], place: Path) -> None:
+    assert sentence(told("backup", str(place))) == f"{place} is a folder: give the name that the file shall have in it."
+    where = place / "none"
+    told_so = sentence(told("backup", str(where / "b.acuse")))
+    assert told_so == f"There is no folder {where}: make it, or save elsewhere."
+
+
 def test_files_that_are_not_there(told: Callable[..., Result], place: Path) -> None:
     assert "none.jsonl cannot be read" in sentence(told("classify", str(place / "none.jsonl")))
