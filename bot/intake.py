@@ -247,9 +247,9 @@ class Intake:
     ) -> None:
         """The Ack: one fixed line for the first message after a long silence."""
         person = await tx.people.get(contact.person_id)
-        language = self._parts.language(
-            self._detect_language(inbound.text[:LOOKED_AT], person.language or inbound.language)
-        )
+        known = person.language or inbound.language
+        firm = person.language_votes > 0  # their own words told it, and one message changes nothing
+        language = self._parts.language(known if firm else self._detect_language(inbound.text[:LOOKED_AT], known))
         late = self._parts.features(contact.account).late_ack
         await write(
             self._parts,

@@ -18,6 +18,7 @@ from bot.joins import Joins
 from bot.listening import awaited
 from bot.parts import Parts
 from bot.proofs import LINK_LENGTH, Proofs
+from bot.spoken import spoken
 from bot.survey_asking import Asking
 from bot.surveys import TIMER as SURVEY
 from bot.talking import Talking
@@ -304,13 +305,15 @@ class Turns:
         if burst.understanding is None:
             return _internal(burst.messages[0].event)
         understood = burst.understanding
+        words = "" if burst.pressed else burst.text  # what stands on a button is ours
+        language = spoken(self._parts, talking.person, words, understood)
         codes = find_codes(burst.text)
         kinds = tuple(dict.fromkeys(self._parts.kinds.values()))
         now = self._parts.now()
         opens = hours.next_open(self._parts.company.hours_calendar(), now)
         return ev.Said(
             text=burst.text,
-            language=self._parts.language(understood.language),
+            language=language,
             type=understood.type,
             type_confidence=understood.type_confidence,
             sure=understood.sure,
@@ -333,11 +336,7 @@ class Turns:
             reachable=_reachable(self._parts, talking),
             proves_phone=self._parts.features(talking.conversation.account).proves_phone,
             people_online=hours.open_at(self._parts.company.hours_calendar(), now),
-            back_at=dates.when_open(
-                opens, now, talking.state.profile.language or understood.language, self._parts.company.timezone
-            )
-            if opens
-            else None,
+            back_at=dates.when_open(opens, now, language, self._parts.company.timezone) if opens else None,
         )
 
 

@@ -11,6 +11,10 @@ from nlu.understanding import LANGUAGES
 
 _ADDRESS = re.compile(r"\S{0,64}@\S{1,250}|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)  # is in no language
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+_NUMBERED = re.compile(r"\S*\d\S*")  # "PQR-7K3M9QX", "a las3", "A-11": no words
+_NAME = re.compile(  # "João da Silva", "Ana do Nascimento": a name is in no language, nor is what joins its parts
+    r"\b([A-ZÀ-Þ][a-zß-ÿ]+)(?:(?:\s+(?:d[aeo]s?|del|de\s+la|y|e))?\s+[A-ZÀ-Þ][a-zß-ÿ]+)*"
+)
 _ENGLISH = frozenset({"US", "GB", "CA", "AU", "NZ", "IE"})
 _PORTUGUESE = frozenset({"BR", "PT", "AO", "MZ"})
 _NO_VOTE = frozenset({"ok", "okay", "si", "no", "chat", "email", "bot", "stop"})  # said in all three languages
@@ -40,7 +44,7 @@ def detect(text: str, sticky: str | None = None, default: str = "es") -> Reading
     start = sticky or default
     if _foreign_script(text):
         return Reading(start, 0.0)
-    text = _ADDRESS.sub(" ", text[:ENOUGH])
+    text = _NAME.sub(_unless_spoken, _NUMBERED.sub(" ", _ADDRESS.sub(" ", text[:ENOUGH])))
     tokens = [w for w in _WORD.findall(plain(text)) if w not in _NO_VOTE]
     votes = _votes(tokens, text)
     (winner, most), (_, second) = votes.most_common(2)
@@ -70,6 +74,12 @@ def _speakers() -> dict[str, tuple[str, ...]]:
     """Each common word with the languages that use it."""
     lists = {language: set(words(language)["stop"].split()) for language in LANGUAGES}
     return {w: tuple(n for n, known in lists.items() if w in known) for w in set().union(*lists.values())}
+
+
+def _unless_spoken(name: re.Match[str]) -> str:
+    """A capital also begins a text or a sentence: a common word is none, nor the one word that a text begins with."""
+    begins = name.start() == 0 and name[0] == name[1]
+    return name[0] if begins or plain(name[1]) in _speakers() else " "
 
 
 def _foreign_script(text: str) -> bool:

@@ -506,6 +506,10 @@ def test_r043_when_hours_matter(text: str, now: bool) -> None:
         ("где мой заказ", None, "es"),
         ("", "pt", "pt"),
         ("prefiero por correo: a0@x.example", None, "es"),  # an address is in no language
+        ("a nombre mío, documento 1019123456", "es", "es"),
+        ("va a nombre de João da Conceição", "es", "es"),  # nor is a name
+        ("es el a7b de la o2a, y el e9o", "pt", "es"),  # nor a number
+        ("em São Paulo, na loja da Paulista", "es", "pt"),
         ("a nombre de Rosa Díaz", "es", "es"),  # short answers in words that a neighbour has too
         ("a las dos, por favor, entre semana", "es", "es"),
         ("he pedido un reembolso", "es", "es"),
