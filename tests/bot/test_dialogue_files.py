@@ -9,6 +9,8 @@ from bot.dialogue.effects import OpenCase, Say
 from tests.bot.player import LANGUAGES, Dialogue, Player, all_dialogues, play
 
 ALL = all_dialogues()
+# a code that the player puts in, an address, a provider's name; without letters: a number, a sign
+_THE_SAME_IN_ALL = re.compile(r"\{\w+\}|\S+@\S+|telegram|ok|[\W\d_]*", re.IGNORECASE).fullmatch
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -26,8 +28,9 @@ def test_there_are_enough_and_long_enough() -> None:
 @pytest.mark.parametrize("language", ["en", "pt"])
 @pytest.mark.parametrize("dialogue", ALL, ids=lambda dialogue: dialogue.name)
 def test_the_persons_words_exist_in_each_language(dialogue: Dialogue, language: str) -> None:
-    spoken = [line for line in dialogue.lines if line.who == "person" and len(line.words["es"].split()) > 2]
-    assert [line.number for line in spoken if language not in line.words] == []
+    spoken = [line for line in dialogue.lines if line.who == "person" and not _THE_SAME_IN_ALL(line.words["es"])]
+    fixed = [line for line in spoken if "lang" in line.reading]  # it is about the language itself
+    assert [line.number for line in spoken if language not in line.words and line not in fixed] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
