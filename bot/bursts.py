@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from bot.fitting import pressed_of
+from bot.unkept import Unkept
 from channels.channel import Button
 from nlu.understanding import Understanding
 from storage.tables import Message
@@ -25,7 +26,7 @@ class Burst:
     files: int
     pressed: str | None
     understanding: Understanding | None
-    refused: tuple[str, ...] = ()  # lines that say of a file why it was not kept
+    refused: tuple[Unkept, ...] = ()  # why a file was not kept; each reason once
     voice: bool = False  # a voice note, and not a word
 
     @property
@@ -54,7 +55,7 @@ class Waiting:
     pending: str | None
     messages: list[Message]
     files: dict[UUID, int]
-    refused: dict[UUID, list[str]]
+    refused: dict[UUID, list[Unkept]]
     buttons: list[Button]
 
 
@@ -71,7 +72,7 @@ def bursts_of(waiting: Waiting) -> list[Burst]:
     def together(messages: Sequence[Message], pressed: str | None = None) -> Burst:
         # a recording that was heard is the words themselves, and no file beside them
         files = sum(waiting.files.get(one.id, 0) for one in messages if not one.extra.get(TRANSCRIPT))
-        refused = tuple(line for message in messages for line in waiting.refused.get(message.id, ()))
+        refused = tuple(dict.fromkeys(why for message in messages for why in waiting.refused.get(message.id, ())))
         spoken = any(message.extra.get(VOICE) for message in messages) and not any(map(words_of, messages))
         return Burst(tuple(messages), files, pressed, None, refused, spoken)
 

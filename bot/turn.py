@@ -22,6 +22,7 @@ from bot.spoken import spoken
 from bot.survey_asking import Asking
 from bot.surveys import TIMER as SURVEY
 from bot.talking import Talking
+from bot.unkept import Unkept, unkept
 from bot.writing import meant, offered, say, write
 from channels.channel import Address
 from nlu.understander import read_by_rules
@@ -130,14 +131,13 @@ class Turns:
         if awaited(self._parts, found.messages):
             return None  # somebody listens to a voice note, and wakes us; if not, the sweep does
         files: dict[UUID, int] = {}
-        refused: dict[UUID, list[str]] = {}
+        refused: dict[UUID, list[Unkept]] = {}
         for attachment in found.files:
             if attachment.message_id is None or attachment.inline:
                 continue
             if attachment.state == "refused":
-                too_large = (attachment.reason or "").startswith("larger")  # what storage.files says of it
-                line = "file_too_large" if too_large else "file_refused"
-                refused.setdefault(attachment.message_id, []).append(line)
+                why = unkept(self._parts.policy, attachment.reason)
+                refused.setdefault(attachment.message_id, []).append(why)
             else:
                 files[attachment.message_id] = files.get(attachment.message_id, 0) + 1
         pending = conversation.state.get("pending") or []
@@ -205,8 +205,7 @@ class Turns:
                     talking.said.insert(before, fx.Say(line="voice_heard", blanks={"words": _short(burst.heard)}))
             if talking.following is not None:
                 talking = await self._joined(tx, talking, bursts)
-            limit = {"limit": f"{self._parts.policy.attachment_limit_mb:g} MB"}
-            talking.said.extend(fx.Say(line=line, blanks=limit) for line in burst.refused)
+            talking.said.extend(fx.Say(line=one.line, blanks={"limit": one.limit}) for one in burst.refused)
         await self._finish(tx, talking)
         await tx.ring("desk")
 

@@ -10,6 +10,8 @@ import pytest
 import pytest_asyncio
 
 from bot.media import TRIES, MediaFetcher
+from bot.policy import Policy
+from bot.unkept import Unkept, unkept
 from channels.channel import Media, Unavailable
 from channels.memory import Memory
 from storage.tables import Attachment
@@ -143,6 +145,35 @@ async def test_A0_8_what_is_too_large_by_its_sender_s_own_word_is_asked_for_smal
         assert (file.state, file.reason, file.size) == ("refused", "larger than 20 MB", 20_000_001)
         assert "pesa más de 20 MB" in " ".join(one.text for one in world.sent("chat"))
         assert [one.flag_reason for one in await world.conversations()] == [None]
+
+
+@pytest.mark.parametrize(
+    ("policy", "provider", "told"),
+    [(50, 20_000_000, "20 MB"), (5, 20_000_000, "5 MB"), (5, None, "5 MB"), (50, 2_500_000, "2.5 MB")],
+)
+async def test_A0_8_the_limit_that_is_told_is_the_one_that_held(
+    database_url: str, clock: Clock, tmp_path: Path, policy: float, provider: int | None, told: str
+) -> None:
+    """ "Larger than 50 MB", somebody heard of 30 MB that Telegram does not hand out."""
+    chat = Away("chat", features=replace(CHAT, file_limit=provider), now=clock)
+    limits = Policy(attachment_limit_mb=policy)
+    async with a_world(database_url, clock, tmp_path, channels={"chat": chat}, policy=limits) as world:
+        films = [Media(name=f"licuadora{one}.mp4", size=60_000_000, ref=f"film{one}") for one in (1, 2)]
+        await world.write("chat", "ana", "Así llegó la licuadora rota", media=tuple(films))
+        assert " ".join(one.text for one in world.sent("chat")).count(f"pesa más de {told} ") == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "line", "limit"),
+    [
+        ("telegram: a file larger than 20 MB", "file_too_large", "20 MB"),  # found out while it was fetched
+        ("larger than 21 MB", "file_too_large", "20 MB"),  # our own limit, counted in other units
+        ("a program", "file_refused", ""),
+        (None, "file_refused", ""),
+    ],
+)
+def test_A0_8_why_a_file_was_not_kept_is_read_from_its_reason(reason: str | None, line: str, limit: str) -> None:
+    assert unkept(Policy(), reason) == Unkept(line, limit)
 
 
 async def test_what_is_stored_is_not_left_at_the_provider_and_what_is_not_stays(
