@@ -85,4 +85,7 @@ def labelled(text: str, company: str, code: str | None) -> str:
     rest = text.strip()
     if not head or (name in rest[:30] and (not code or code in rest[:30])):
         return rest
-    return f"{head}: {rest.removeprefix(f'{name}:').lstrip()}"
+    rest = rest.removeprefix(f"{name}:").lstrip()
+    if code:  # a text that begins with the code says it once, in the label
+        rest = rest.removeprefix(f"{code}:").lstrip()
+    return f"{head}: {rest}"
