@@ -16,6 +16,11 @@ from storage.transaction import Transaction
 
 _ABOUT = "@"  # between a choice and the code of its case
 _SUBJECT_PREFIX = re.compile(r"^\s*((re|rv|fwd?|enc|res|aw)\s*:\s*)+", re.IGNORECASE)
+# what stands for bytes that were in no known charset: its sign, control signs, FF and FE read as letters, "=?utf-8?Q?"
+_UNDECODED = re.compile(
+    r"[\ufffd\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ffÿþ]|=\?[\w-]+\?[bq]\b", re.IGNORECASE
+)
+_SAYS = re.compile(r"[^\W_]|[\u2190-\u2bff\U0001f000-\U0001faff]")  # a letter, a digit, or at least a face
 
 
 async def write(
@@ -74,8 +79,13 @@ async def write(
 
 
 def subject(conversation: Conversation, case: Case | None) -> str:
-    """The thread's own subject, so that a mail program keeps the thread; the channel adds the code's token."""
+    """The thread's own subject, so that a mail program keeps the thread; the channel adds the code's token.
+
+    Empty where it could not be decoded: a line of ours stands there then, and the references keep the thread.
+    """
     own = _SUBJECT_PREFIX.sub("", conversation.subject or "").strip()
+    if own and (_UNDECODED.search(own) or not _SAYS.search(own)):
+        return ""
     return f"Re: {own}" if own else (case.code if case else "")
 
 
