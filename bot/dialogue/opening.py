@@ -151,7 +151,9 @@ def settle_type(reply: Reply, said: Said) -> None:
     if reply.the_case.type in FAILED and not reply.talk.apologised:
         _say_opener(reply, reply.the_case, failed=True)
     elif kind is not None:
-        reply.say("type_settled", blanks={"type": Word(f"type_{kind}")})
+        changed = kind != case.type  # the date that the Receipt named was that of another type
+        line = "type_changed" if changed else "type_settled"
+        reply.say(line, blanks={"type": Word(f"type_{kind}")}, dated=changed)
     else:
         reply.say("noted")
     go_on(reply)

@@ -123,6 +123,14 @@ def test_R012_what_looks_like_a_code(text: str, code: str | None) -> None:
     assert numbers.case_code(text, status=True) == code
 
 
+def test_another_type_brings_another_date_and_it_is_told() -> None:
+    doubtful = CaseFacts(code="PQR-7K3M9QX", type="peticion", doubt=True, facts={"what": ("pagar con QR",)})
+    for answer, line in (("una sugerencia", "type_changed"), ("una petición", "type_settled")):
+        effects = step(talking("type", case=doubtful), ev.Said(text=answer, act="provide"))[1]
+        told = next(one for one in effects if isinstance(one, fx.Say))
+        assert (told.line, told.dated) == (line, line == "type_changed")
+
+
 def waiting(text: str, **more: object) -> ev.Said:
     """Read as a question for the state, and surely as something that failed."""
     return replace(REPORT, text=text, act="status", **more)  # type: ignore[arg-type]  # free
