@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from bot.fitting import pressed_of
+from bot.provider_order import Mark, in_provider_order
 from bot.unkept import Unkept
 from channels.channel import Button
 from nlu.understanding import Understanding
@@ -57,6 +58,7 @@ class Waiting:
     files: dict[UUID, int]
     refused: dict[UUID, list[Unkept]]
     buttons: list[Button]
+    clock: bool = True  # whether the moments of the messages say in which order they were written
 
 
 def words_of(message: Message) -> str:
@@ -65,7 +67,10 @@ def words_of(message: Message) -> str:
 
 
 def bursts_of(waiting: Waiting) -> list[Burst]:
-    """Plain words in a row belong together; a pressed (or typed) choice and an internal event stand alone."""
+    """Plain words in a row belong together; a pressed (or typed) choice and an internal event stand alone.
+
+    Webhooks come shuffled: the words of one burst are read in the order in which the provider had them (P16).
+    """
     found: list[Burst] = []
     plain: list[Message] = []
 
@@ -78,7 +83,7 @@ def bursts_of(waiting: Waiting) -> list[Burst]:
 
     def close() -> None:
         if plain:
-            found.append(together(plain))
+            found.append(together(in_provider_order(plain, lambda one: Mark(one.sent_at, True, waiting.clock))))
             plain.clear()
 
     for message in waiting.messages:

@@ -9,6 +9,7 @@ from bot.bursts import TRANSCRIPT
 from bot.delivery import Deliveries
 from bot.intake import Intake
 from bot.parts import Parts
+from bot.provider_order import Mark, in_provider_order
 from bot.views import FileView
 from channels.channel import DeliveryReport, Inbound, Media
 from channels.channel import Malformed as Malformed  # for the page that must answer it
@@ -133,7 +134,8 @@ class Chat:
             if row.account == self._account and row.state in SEEN and row.sent_at is not None:
                 files = [_view(one) for one in left if one.outgoing_id == row.id]
                 bubbles.append((row.number, _bubble(row, names, files)))
-        return [bubble for _, bubble in sorted(bubbles, key=lambda one: one[0])]
+        arrived = [bubble for _, bubble in sorted(bubbles, key=lambda one: one[0])]
+        return in_provider_order(arrived, lambda one: Mark(one.at, one.who == "me"))  # as agents read it
 
     async def news(self, after: str | None) -> list[Bubble]:
         """What we said since the place `after`, in the order in which it was sent."""

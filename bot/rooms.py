@@ -17,7 +17,7 @@ from bot.dialogue.forms import missing
 from bot.evidence import Evidence, Proof
 from bot.outbound import address
 from bot.parts import Parts
-from bot.provider_order import in_provider_order
+from bot.provider_order import Mark, counts, in_provider_order
 from bot.refusals import NoSuchConversation
 from bot.satisfaction import seen
 from bot.similar import similar_to
@@ -209,7 +209,7 @@ class Rooms:
         if kept:
             entries.sort(key=lambda one: one.at)  # each conversation counts for itself
         else:
-            entries = in_provider_order(sorted(entries, key=lambda one: one.number))
+            entries = in_provider_order(sorted(entries, key=lambda one: one.number), _mark)
         elsewhere = [file for owner, its in files.items() if owner not in here for file in its]
         return _with_events(entries, [_event(one, names) for one in events]), elsewhere
 
@@ -338,6 +338,10 @@ def _by_owner(rows: Sequence[Attachment]) -> dict[UUID, list[FileView]]:
         if owner is not None:
             found.setdefault(owner, []).append(_file(row))
     return found
+
+
+def _mark(entry: Entry) -> Mark:
+    return Mark(entry.at, entry.kind == "in", counts(entry.channel))
 
 
 def _note(note: Note, names: Mapping[UUID, str]) -> Entry:

@@ -18,6 +18,7 @@ from bot.joins import Joins
 from bot.listening import awaited
 from bot.parts import Parts
 from bot.proofs import LINK_LENGTH, Proofs
+from bot.provider_order import counts
 from bot.spoken import spoken
 from bot.survey_asking import Asking
 from bot.surveys import TIMER as SURVEY
@@ -143,7 +144,9 @@ class Turns:
         pending = conversation.state.get("pending") or []
         asked = pending[0] if pending else None
         buttons = offered(found.choices)
-        return Waiting(conversation.account, found.person.language, asked, found.messages, files, refused, buttons)
+        account, language = conversation.account, found.person.language
+        clock = counts(self._parts.kinds.get(account, account))
+        return Waiting(account, language, asked, found.messages, files, refused, buttons, clock)
 
     async def _understand(self, burst: Burst, waiting: Waiting) -> Burst:
         if burst.messages[0].kind == "internal":

@@ -2,18 +2,47 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from bot.chat import Chat
+from bot.policy import Policy
 from channels.channel import Unavailable, Undeliverable
+from channels.webchat import WebChat
+from nlu.understander import Settings, open_understander
+from nlu.understanding import Hint, Understander, Understanding
 from tests.bot.rows import messages
 from tests.conftest import Clock
-from tests.world import World
+from tests.world import World, a_world
 
 WORDS = "La licuadora Tornado llegó partida, mi cédula es 52987123 y vivo en la calle Miraflores"
 WHO = {"chat": "573005550199", "telegram": "88112233", "email": "josefina@correo.example"}
 THEIRS = ("Tornado", "52987123", "Miraflores", "Josefina", "Arbeláez", "josefina", *WHO.values())
+
+
+class Heard:
+    """The rules, and what they were given to read."""
+
+    def __init__(self, rules: Understander) -> None:
+        self._rules = rules
+        self.texts: list[str] = []
+
+    async def understand(self, text: str, hint: Hint) -> Understanding:
+        """Keep it and read it."""
+        self.texts.append(text)
+        return await self._rules.understand(text, hint)
+
+    @property
+    def space(self) -> str | None:
+        """The rules'."""
+        return self._rules.space
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]] | None:
+        """Vectors, as the rules have them."""
+        return await self._rules.embed(texts)
 
 
 @pytest.mark.parametrize("account", WHO)
@@ -58,6 +87,40 @@ async def test_P16_late_and_shuffled_webhooks_are_read_in_the_order_of_the_provi
     assert room is not None
     said = [one.text for one in room.entries if one.author in ("person", "agent") and one.text]
     assert said == [*(f"minuto {minute}" for minute in range(5)), "Ya lo reviso.", "gracias"]
+
+
+async def test_P16_the_words_of_one_burst_are_understood_in_the_order_of_the_provider(
+    database_url: str, clock: Clock, tmp_path: Path
+) -> None:
+    """The third came first; a mail's moment is its sender's word, and there arrival decides."""
+    policy = Policy(burst_seconds=dict.fromkeys(WHO, 3))
+    said = ["Compré una licuadora", "llegó rota", "quiero otra"]
+    heard = Heard(await open_understander(Settings(enabled=False)))
+    async with a_world(database_url, clock, tmp_path, policy=policy, understander=heard) as world:
+        for account in WHO:
+            for number in (2, 0, 1):
+                written = clock() - timedelta(seconds=9 - 3 * number)
+                talk = await world.write(account, WHO[account], said[number], sent_at=written, thread="t")
+            clock.advance(timedelta(seconds=4))
+            await world.settle(talk)
+    assert heard.texts[:2] == ["\n".join(said)] * 2
+    assert heard.texts[2:] == ["\n".join([said[2], said[0], said[1]])]
+
+
+async def test_P16_the_chat_page_shows_what_agents_see(world: World, clock: Clock) -> None:
+    """A photo that took long to keep was written before the words that overtook it."""
+    page, chat = Chat(world.parts, world.intake, "webchat", "s" * 20), world.parts.channels["webchat"]
+    assert isinstance(chat, WebChat)
+    nine = clock()
+    clock.advance(timedelta(minutes=5))
+    for minute in (1, 0):
+        moment = nine + timedelta(minutes=minute)
+        await world.keep(chat.inbound("s" * 20, f"client-{minute}", f"minuto {minute}", sent_at=moment))
+    [talk] = await world.conversations()
+    room = await world.rooms(await world.agent()).room(talk.id)
+    assert room is not None
+    seen = [one.text for one in await page.history() if one.who == "me"]
+    assert seen == [one.text for one in room.entries if one.author == "person"] == ["minuto 0", "minuto 1"]
 
 
 async def test_A0_12_no_word_name_or_address_of_a_customer_is_logged(
