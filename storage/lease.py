@@ -133,7 +133,7 @@ async def hold(lease: Lease, listener: Callable[[], Coroutine[Any, Any, None]]) 
     cancelled where it stood, and confirms nothing. Work that it gives to tasks of its own is not watched like this.
     """
     async with lease:
-        running = asyncio.create_task(_only_while_held(lease, listener()))
+        running = asyncio.create_task(_held(lease, listener()))
         losing = asyncio.create_task(lease.lost.wait())
         try:
             await asyncio.wait([running, losing], return_when=asyncio.FIRST_COMPLETED)
@@ -145,6 +145,11 @@ async def hold(lease: Lease, listener: Callable[[], Coroutine[Any, Any, None]]) 
             raise LeaseLost(f"the lease {lease.name} went to somebody else") from outcome
         if isinstance(outcome, Exception):
             raise outcome
+
+
+async def _held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
+    """A task takes no generator from Python 3.12 on, however it is decorated."""
+    await _only_while_held(lease, work)
 
 
 @coroutine

@@ -1,6 +1,7 @@
 """Leases on a real PostgreSQL, with processes that die and processes that freeze."""
 
 import asyncio
+import inspect
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -257,3 +259,21 @@ async def test_a_cancelled_hold_stops_the_listener_and_gives_the_lease_back(data
     heir = Lease(database_url, "mailbox", terms=BRIEF)
     assert await acquired(heir) < 2
     await heir.release()
+
+
+async def test_tasks_get_coroutines_only_as_python_from_3_12_on_wants(database_url: str) -> None:
+    given: list[object] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
+        given.append(work)
+        return asyncio.Task(work, loop=loop, **more)
+
+    async def listen() -> None:
+        await asyncio.sleep(0)
+
+    asyncio.get_running_loop().set_task_factory(factory)
+    try:
+        await hold(Lease(database_url, "mailbox", terms=BRIEF), listen)
+    finally:
+        asyncio.get_running_loop().set_task_factory(None)
+    assert given and all(inspect.iscoroutine(one) for one in given)
