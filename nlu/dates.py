@@ -33,6 +33,7 @@ _WEEKDAYS = (
     ("sabado", "saturday", "sat"),
     ("domingo", "sunday", "sun"),
 )
+_FEIRA = {"segunda": 0, "terca": 1, "quarta": 2, "quinta": 3, "sexta": 4}  # "na quinta", but not "na quinta vez"
 _MONTH = {name: n for n, names in enumerate(_MONTHS, 1) for name in names}
 _WEEKDAY = {name: n for n, names in enumerate(_WEEKDAYS) for name in names}
 _NEAR = {
@@ -71,10 +72,12 @@ _DATE = re.compile(
     | (?:(?P<before>el|este|pasado|ultimo|last|this|on|past|na|no|nesta|ultima|proximo|next|proxima)\s+)?
       (?P<weekday>{_any(_WEEKDAY)})(?!\s+(?:a|y|e|to|to\s)\s+(?:{_any(_WEEKDAY)})\b)(?:\s+(?P<after>pasad[oa]|passad[oa]|que\s+viene|proxim[oa]))?
       (?:\s+(?P<weekday_day>[0-3]?\d)(?!\d|[:.,]\d|\s*(?:a|p)\.?\s?m|\s*(?:h|hs|horas|de|minut|%)\b))?
+    | (?:na|nesta|ultima|proxima|desde)\s+(?P<feira>{_any(_FEIRA)})(?:\s+(?:passada|que\s+vem)
+      |(?=\s*(?:[,.;:!?)]|$)|\s+(?:de\s+manha|a\s+tarde|a\s+noite|as?\s+\d+|em|nos?|nas?|e|eu)\b))
     )(?![\w@])""",
     re.VERBOSE,
 )
-_NEXT = re.compile(r"proxim|next|que\s+viene")
+_NEXT = re.compile(r"proxim|next|que\s+(?:viene|vem)")
 _DAYS = {"d": 1, "s": 7, "w": 7, "m": 30, "a": 365, "y": 365}
 
 
@@ -94,7 +97,7 @@ def _read(match: re.Match[str], today: date, country: str) -> date | None:
     group = match.groupdict()
     if group["near"]:
         return today + timedelta(days=_NEAR[group["near"]])
-    if group["weekday"]:
+    if group["weekday"] or group["feira"]:
         return _weekday(match, today)
     if group["month"] or group["month2"]:
         month = _MONTH[group["month"] or group["month2"]]
@@ -111,7 +114,8 @@ def _read(match: re.Match[str], today: date, country: str) -> date | None:
 
 def _weekday(match: re.Match[str], today: date) -> date:
     """The last such day ("el jueves" in a complaint has been), unless the words say the next."""
-    back = (today.weekday() - _WEEKDAY[match["weekday"]]) % 7
+    named_day = _WEEKDAY[match["weekday"]] if match["weekday"] else _FEIRA[match["feira"]]
+    back = (today.weekday() - named_day) % 7
     if _NEXT.search(match.group()):
         return today + timedelta(days=7 - back)
     day = today - timedelta(days=back or 7)

@@ -88,6 +88,10 @@ def test_phones_by_country(text: str, country: str, number: str) -> None:
         ("two weeks ago", "2026-11-13"),
         ("ontem", "2026-11-26"),
         ("quinta-feira passada", "2026-11-26"),
+        ("na quinta, em casa", "2026-11-26"),
+        ("comprei na sexta passada", "2026-11-20"),
+        ("na terça às 10", "2026-11-24"),
+        ("na segunda que vem", "2026-11-30"),
         ("20 de novembro", "2026-11-20"),
     ],
 )
