@@ -107,6 +107,10 @@ ORDINARY = [
     "quero cancelar o seguro de vida",
     "o gás do ar condicionado acabou",
     "cobraram duas vezes o pix da loja",
+    "no tengo el número a mano, ahora no puedo tomar la foto",
+    "no tengo foto. el fin de semana, en mi apartamento",
+    "I do not have the number at hand, I cannot take the picture now",
+    "não tenho foto. no fim de semana, no meu apartamento",
 ]
 REAL = [
     "hicieron un duplicado de mi sim y me vaciaron la cuenta",
